@@ -1,0 +1,1 @@
+"""Thin shared modules, one noun a file."""

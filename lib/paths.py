@@ -1,0 +1,74 @@
+"""Whether a path stays inside the vault, judged on its text alone.
+
+Vault paths are relative, with "/" between the parts; "", "." and "/" mean the vault itself. The Obsidian plugin drops
+one leading slash; here "/Notes" is refused all the same, because every other program reads it as an absolute path.
+"""
+
+import re
+import unicodedata
+from urllib.parse import unquote
+
+# Characters that look like "/", "\", "." or "~" and that NFKC does not already turn into them.
+LOOK_ALIKES = str.maketrans(
+    {
+        "\u2044": "/",  # fraction slash
+        "\u2215": "/",  # division slash
+        "\u29f8": "/",  # big solidus
+        "\u2571": "/",  # box drawings diagonal
+        "\u27cb": "/",  # mathematical rising diagonal
+        "\u2216": "\\",  # set minus
+        "\u29f5": "\\",  # reverse solidus operator
+        "\u29f9": "\\",  # big reverse solidus
+        "\u2572": "\\",  # box drawings diagonal
+        "\u27cd": "\\",  # mathematical falling diagonal
+        "\u2236": ":",  # ratio
+        "\ua789": ":",  # modifier letter colon
+        "\u223c": "~",  # tilde operator
+        "\u02dc": "~",  # small tilde
+        "\u301c": "~",  # wave dash
+        "\u0701": ".",  # Syriac full stop
+        "\ua4f8": ".",  # Lisu letter tone
+        "\u0660": ".",  # Arabic-Indic zero
+        "\u06f0": ".",  # extended Arabic-Indic zero
+    }
+)
+# A path without any of these is inside the vault: one search settles nearly every path.
+SUSPICIOUS = re.compile(r"^[/~]|^[A-Za-z][A-Za-z0-9+.-]*:|[\\%]|\.[. ]*(?:/|$)|[\x00-\x1f]|[^\x20-\x7e]")
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+DRIVE = re.compile(r"[A-Za-z]:")
+DOTS_ONLY = re.compile(r"[. ]*\.[. ]*\.[. ]*")
+
+
+def path_problem(path: str) -> str | None:
+    """Why path leaves the vault (or could, on some system), as the end of a sentence; None when it stays inside."""
+    if not SUSPICIOUS.search(path) or path == "/":
+        return None
+    if path.startswith("/"):
+        return 'is absolute; write it relative to the vault root, without the leading "/"'
+    for char in path:
+        if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp"):
+            return f"holds the control character U+{ord(char):04X}"
+    if "\\" in path:
+        return 'holds a backslash; folders are separated by "/"'
+    return _escape(path) or (_escape(_folded(path)) and "leaves the vault once look-alike characters are read as plain")
+
+
+def _folded(path: str) -> str:
+    """The path as a careless reader or file system might see it: look-alikes plain, invisible characters gone."""
+    visible = "".join(char for char in unquote(path) if unicodedata.category(char) not in ("Cf", "Cc", "Mn"))
+    return unicodedata.normalize("NFKC", visible.translate(LOOK_ALIKES)).translate(LOOK_ALIKES).replace("\\", "/")
+
+
+def _escape(path: str) -> str | None:
+    """Why a path of plain characters leaves the vault, or None."""
+    if path.startswith("/"):
+        return "is absolute"
+    if path.startswith("~"):
+        return 'starts with "~", which stands for a home folder'
+    if SCHEME.match(path):
+        return "is an address, not a path"
+    if DRIVE.match(path):
+        return "starts with a drive letter"
+    if any(DOTS_ONLY.fullmatch(part) for part in path.split("/")):
+        return 'holds a ".." part, which leads out of its folder'
+    return None
