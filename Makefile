@@ -1,0 +1,215 @@
+# Tool-calling data -> LoRA fine-tune -> GGUF -> served -> measured.
+#
+#   make               list the targets
+#   make vars          show the settings a run would use, and where each comes from
+#   make -n <target>   print the commands without running them
+#
+# Written for GNU make 3.81, which is what macOS ships: no .ONESHELL, no &:, no !=.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.SUFFIXES:
+
+# --------------------------------------------------------------- settings
+# Who wins: command line > local.mk (yours, untracked) > platform file > below.
+# Hyper-parameters are not here: they live in configs/sft.yaml, kto.yaml and sizes.yaml.
+-include local.mk
+
+# $(call one-of,NAME,CHOICES) stops when the setting is none of its choices.
+one-of = $(if $(and $(filter 1,$(words $($1))),$(filter $2,$($1))),,$(error $1 is '$($1)'; choose one of: $2))
+
+ifndef PLATFORM
+PLATFORM := $(shell \
+  if [ "$$(uname -sm)" = "Darwin arm64" ]; then echo mlx; \
+  elif nvidia-smi -L >/dev/null 2>&1; then echo cuda; \
+  else echo cpu; fi)
+endif
+$(call one-of,PLATFORM,cuda mlx cpu)
+include configs/platforms/$(PLATFORM).mk
+
+BACKEND         ?= llamacpp
+FORMAT          ?= native
+TOOLS_IN_PROMPT ?= none
+PROMPTS         ?= full_coverage
+QUANTS          ?= Q4_K_M Q5_K_M Q8_0
+FLOOR           ?= 12
+$(call one-of,SIZE,tiny 3b 7b 13b 20b)
+$(call one-of,BACKEND,llamacpp ollama lmstudio vllm openai)
+$(call one-of,FORMAT,native text)
+$(call one-of,TOOLS_IN_PROMPT,none names full)
+
+# DATA names files for one command; without it each target has its own default.
+ifneq ($(origin DATA),undefined)
+$(if $(strip $(DATA)),,$(error DATA is empty; name a file: DATA=datasets/syngen_tools_sft.jsonl))
+$(foreach file,$(DATA),$(if $(wildcard $(file)),,$(error DATA names '$(file)', which does not exist)))
+endif
+SOURCES  := $(wildcard datasets/*.jsonl)
+SFT_DATA := $(or $(DATA),datasets/syngen_tools_sft.jsonl)
+KTO_DATA := $(or $(DATA),datasets/syngen_tools_kto.jsonl)
+
+# Without a PYTHON of your own, make keeps a virtual environment up to date:
+# a light one for data, simulator and evaluator, and the platform's trainer on top.
+PYTHON3 ?= python3
+LIGHT   :=
+READY   :=
+ifeq ($(origin PYTHON),undefined)
+PYTHON  := .venv/bin/python
+LIGHT   := .venv/.ready-base
+READY   := .venv/.ready-$(PLATFORM)
+endif
+
+SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA RUN QUANTS BACKEND MODEL PROMPTS \
+  SFT_ARGS KTO_ARGS EVAL_ARGS DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CMAKE
+
+# --------------------------------------------------------------- plumbing
+# $(call on,NAME) is empty for an unset switch and for NAME=0.
+on = $(filter-out 0 no false,$($1))
+
+# One folder of stamps for each combination that gives another model.
+STATE   := build/$(PLATFORM)-$(SIZE)-$(FORMAT)-$(TOOLS_IN_PROMPT)
+SFT_RUN ?= $(shell cat $(STATE)/sft.run 2>/dev/null)
+REPORTS := $(SOURCES:datasets/%.jsonl=build/validated/%.json)
+
+MODEL_FLAGS = --platform $(PLATFORM) --size $(SIZE) --format $(FORMAT) --tools-in-prompt $(TOOLS_IN_PROMPT)
+FLAGS_sft   = $(strip $(MODEL_FLAGS) --data $(SFT_DATA) $(SFT_ARGS))
+FLAGS_kto   = $(strip $(MODEL_FLAGS) --data $(KTO_DATA) $(if $(SFT_RUN),--from-run $(SFT_RUN)) $(KTO_ARGS))
+# Switches that change how a training is driven, not what comes out.
+SWITCHES    = $(strip $(if $(call on,RESUME),--resume) $(if $(call on,YES),--yes))
+DRY         = $(call on,DRY_RUN)
+
+.PHONY: FORCE
+FORCE:
+
+# A .flags file is rewritten only when its text changes, so whatever depends
+# on it is rebuilt after `make sft SFT_ARGS=...` and left alone otherwise.
+$(STATE)/%.flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(subst ','\'',$(FLAGS_$*))' | cmp -s - $@ || echo '$(subst ','\'',$(FLAGS_$*))' > $@
+
+# One make at a time installs into .venv.
+define HOLD_VENV
+@mkdir -p .venv; mkdir .venv/.busy 2>/dev/null || { echo >&2 \
+  "Another make is installing into .venv. Wait for it; if there is none: rmdir .venv/.busy"; exit 2; }; \
+  trap 'rmdir .venv/.busy' EXIT; trap 'exit 130' INT TERM; set -ex;
+endef
+PIP_INSTALL := .venv/bin/python -m pip install --disable-pip-version-check
+
+# The lock constrains the light install too, so the second step changes no version.
+.venv/.ready-base: requirements-base.txt $(LOCK)
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo >&2 \
+	  "Python 3.11 or newer is needed; $(PYTHON3) is $$($(PYTHON3) --version 2>&1). Name another: PYTHON3=python3.12"; exit 2; }
+	@$(PYTHON3) -c 'import ensurepip, venv' 2>/dev/null || { echo >&2 \
+	  "$(PYTHON3) cannot make virtual environments. On Debian or Ubuntu: sudo apt install python3-venv"; exit 2; }
+	$(HOLD_VENV) $(PYTHON3) -m venv .venv; $(PIP_INSTALL) -r requirements-base.txt -c $(LOCK); touch $@
+
+.venv/.ready-$(PLATFORM): .venv/.ready-base $(LOCK)
+	$(HOLD_VENV) rm -f .venv/.ready-*; $(PIP_INSTALL) -r $(LOCK); touch .venv/.ready-base; touch $@
+
+##@ Start here
+.PHONY: help vars setup doctor demo
+help: ## Show this list
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@printf '\nPlatform: %s. Another: make PLATFORM=cpu <target>\n' '$(PLATFORM)'
+
+vars: ## Show every setting, its value and where it comes from
+	@$(foreach name,$(SHOWN),printf '%-15s %-42s (%s)\n' '$(name)' '$(subst ','\'',$($(name)))' '$(origin $(name))';)
+
+setup: $(READY) ## Create .venv with all this platform needs
+
+doctor: $(LIGHT) ## Look for what a run needs, and say how to get what is missing
+	$(PYTHON) -m scripts.doctor --platform $(PLATFORM) --size $(SIZE) --backend $(BACKEND)
+
+demo: $(READY) ## Whole pipeline: data, SFT, KTO, GGUF, evaluation, one table
+	$(PYTHON) -m scripts.demo --platform $(PLATFORM) --size $(SIZE) --format $(FORMAT) --state $(STATE) --prompts $(PROMPTS) --make $(MAKE_COMMAND)
+
+##@ Data
+.PHONY: validate coverage datasets recheck inspect
+ifdef DATA
+validate: $(LIGHT) ## Check datasets/*.jsonl, or DATA=<files>, against the tool schemas
+	$(PYTHON) -m scripts.validate $(DATA)
+else
+validate: $(REPORTS)
+	@echo "Valid: $(SOURCES). Reports: build/validated/"
+endif
+
+coverage: $(LIGHT) ## Count examples and calls per tool; name tools below FLOOR
+	$(PYTHON) -m scripts.coverage $(or $(DATA),$(SOURCES)) --floor $(FLOOR)
+
+datasets: $(LIGHT) ## Write the shipped datasets again from datasets/scenarios/
+	$(PYTHON) -m scripts.datasets
+
+recheck: $(LIGHT) ## Run every call of the shipped datasets again and compare
+	$(PYTHON) -m scripts.recheck
+
+inspect: $(READY) ## Show an example as tokens, and which of them are trained
+	$(PYTHON) -m scripts.inspect $(MODEL_FLAGS) --data $(SFT_DATA)
+
+# The report is the target: an unchanged file is not checked twice, and a new
+# rule or schema checks every file again.
+build/validated/%.json: datasets/%.jsonl configs/tools.json $(wildcard lib/validation.py lib/chat.py lib/toolset.py) | $(LIGHT)
+	@mkdir -p $(@D)
+	$(PYTHON) -m scripts.validate $< --report $@
+
+##@ Train
+# A .run file holds the path of the newest finished run of that method.
+# Training depends on data, recipe and flags, never on code: fixing a comment
+# must not cost GPU hours. Nothing below this section starts a training.
+.PHONY: sft kto
+sft: $(if $(DRY),dry-sft,$(STATE)/sft.run) ## Teach the tool calls (supervised): SIZE=7b, DRY_RUN=1, RESUME=1
+	@$(if $(DRY),:,echo "SFT run: $$(cat $(STATE)/sft.run)")
+
+kto: $(if $(DRY),dry-kto,$(STATE)/kto.run) ## Prefer good calls over bad, from the newest SFT run
+	@$(if $(DRY),:,echo "KTO run: $$(cat $(STATE)/kto.run)")
+
+.PHONY: dry-sft dry-kto
+dry-sft dry-kto: dry-%: $(READY)
+	$(PYTHON) -m scripts.$* $(FLAGS_$*) --dry-run
+
+$(STATE)/sft.run: $(SFT_DATA) configs/sft.yaml configs/sizes.yaml $(STATE)/sft.flags | $(READY) $(if $(DATA),,build/validated/syngen_tools_sft.json)
+	$(PYTHON) -m scripts.sft $(FLAGS_sft) $(SWITCHES) --run-file $@
+
+$(STATE)/kto.run: $(KTO_DATA) configs/kto.yaml configs/sizes.yaml $(STATE)/kto.flags | $(READY) $(if $(DATA),,build/validated/syngen_tools_kto.json)
+	$(PYTHON) -m scripts.kto $(FLAGS_kto) $(SWITCHES) --run-file $@
+
+##@ Ship and measure (RUN=runs/<name>; without it the newest finished run)
+.PHONY: gguf serve eval
+gguf: $(READY) ## Merge a run and write f16 and QUANTS, each verified by loading it
+	$(PYTHON) -m scripts.gguf $(if $(RUN),--run $(RUN)) --quants "$(QUANTS)"
+
+serve: $(READY) ## Serve a run's GGUF with llama-server
+	$(PYTHON) -m scripts.serve $(if $(RUN),--run $(RUN))
+
+eval: $(LIGHT) ## Score a model: BACKEND=llamacpp (own server), ollama, lmstudio, vllm, openai
+	$(PYTHON) -m evaluator --backend $(BACKEND) $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) --prompts $(PROMPTS) $(EVAL_ARGS)
+
+##@ Develop
+.PHONY: test lint format lock bench clean
+test: $(READY) ## Run all tests (no GPU, no network)
+	$(PYTHON) -m pytest -n 2 $(TEST_ARGS)
+
+lint: $(LIGHT) ## Check style
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+format: $(LIGHT) ## Fix style
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+bench: $(READY) ## Measure speeds side by side with a plain version
+	$(PYTHON) -m scripts.bench
+
+# The CPU lock leaves out what only PyTorch's CUDA build needs, wherever torch came from.
+UV_COMPILE := uv pip compile -q --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11
+lock: ## Write the lock files again (needs uv)
+	{ echo '# Written by `make lock`. Linux x86-64, no GPU; Python 3.11 and newer.'; \
+	  $(UV_COMPILE) requirements.txt --python-platform x86_64-unknown-linux-gnu; \
+	} | sed -e 's/+cpu$$//' -e '/^nvidia-/d' -e '/^cuda-/d' -e '/^triton=/d' > requirements.lock
+	{ echo '# Written by `make lock`. Linux x86-64, NVIDIA GPU; Python 3.11 and newer.'; \
+	  $(UV_COMPILE) requirements-cuda.txt --python-platform x86_64-unknown-linux-gnu; } > requirements-cuda.lock
+	{ echo '# Written by `make lock`. macOS 14 and newer, Apple Silicon; Python 3.11 and newer.'; \
+	  MACOSX_DEPLOYMENT_TARGET=14.0 $(UV_COMPILE) requirements-mac.txt --python-platform aarch64-apple-darwin; } > requirements-mac.lock
+
+clean: ## Remove build/ (never runs/: those cost hours)
+	rm -rf build
