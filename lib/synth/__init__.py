@@ -1,0 +1,1 @@
+"""Offline data: scenario material run in the vault simulator becomes labelled rows with proofs."""

@@ -1,0 +1,123 @@
+"""Requests, context objects and last sentences of a row, chosen by seed and filled from slots and results."""
+
+from lib.synth.seeds import generator, stamp_id
+from lib.synth.templates import Gap, fill_text, sentence_case
+from lib.toolset import load_toolset
+
+OPENING_SHARE = 0.22  # of requests, how many get words before them that belong to no intent
+ENDING_SHARE = 0.14
+PLAIN_ACTS = ("short", "messy")  # these keep their own beginning
+CONTEXT_WORDS = 14  # a longer filled field is a sign of a slot that does not belong there
+
+
+def first_that_fills(templates, scope, rng):
+    """One of the templates, filled; those that speak of what this row lacks are passed over."""
+    for template in rng.sample(list(templates), len(templates)):
+        try:
+            return fill_text(template, scope)
+        except Gap:
+            continue
+    raise Gap("no text fits")
+
+
+def request_text(act, template, scope, words, rng):
+    """The user's request, some with a greeting or an ending around it."""
+    text = fill_text(template, scope).strip()
+    around = words.get("openings") or {}
+    if act in PLAIN_ACTS:
+        return text
+    if rng.random() < OPENING_SHARE and around.get("before"):
+        opening = rng.choice(around["before"])
+        text = opening + (text if opening.rstrip()[-1:] in ".!?:" else lower_start(text))
+    else:
+        text = sentence_case(text)
+    if rng.random() < ENDING_SHARE and around.get("after") and text[-1:] in ".!?":
+        text = f"{text} {rng.choice(around['after'])}"
+    return text
+
+
+def lower_start(text):
+    """The text with a small first letter, unless its first word is a name, "I" or quoted."""
+    word = text.split(" ", 1)[0]
+    keep = word[1:] != word[1:].lower() or word in ("I", "I'm", "I'd", "I'll", "I've") or "/" in word or "." in word
+    common = word.lower().strip(",") in COMMON_STARTS
+    return text if keep or not common else text[0].lower() + text[1:]
+
+
+COMMON_STARTS = set(
+    "add append put write insert make create set change replace fix find search look show list read open move rename "
+    "delete remove drop copy duplicate turn switch run give tell what which where when who how is are do does can could "
+    "would will please the a an there this that these my we it in on at from under for start save load go get check "
+    "update edit correct take bring pull have has need want stick tack pop file let keep swap mark note log draft".split()
+)
+
+
+def close_text(intent, run, scope, rng):
+    """The last sentence: one of the intent's closes that the results can fill."""
+    return sentence_case(first_that_fills(intent.closes, {**scope, **run.scope}, rng).strip())
+
+
+class Context:
+    """Makes the context object of each call of one row; the same call number gives the same choices."""
+
+    def __init__(self, key, intent, expanded, scope, words):
+        self.key, self.intent, self.scope, self.words = key, intent, scope, words
+        rng = generator(*key, "context")
+        now = expanded.vault.now
+        self.session_id = stamp_id("session", now - rng.randrange(60_000, 5_400_000), rng)
+        self.workspace_id = stamp_id("ws", now - rng.randrange(86_400_000, 90 * 86_400_000), rng)
+        self.description = rng.choice(expanded.themes or (expanded.about or "Working in the vault",))
+        self.previous = None  # (tool, arguments) of the call before
+
+    def __call__(self, number, planned, scope, arguments):
+        """The context of call `number`; scope holds the slots and the results so far."""
+        if number == 0:
+            self.previous = None
+        context = {
+            "sessionId": self.session_id,
+            "workspaceId": self.workspace_id,
+            "sessionDescription": self.description,
+            "sessionMemory": self.memory(number, planned, scope),
+            "toolContext": self.part("why", number, planned, scope),
+            "primaryGoal": self.part("goal", 0, {}, self.scope),
+            "subgoal": self.part("subgoal", number, planned, scope),
+        }
+        self.previous = (planned["tool"], arguments)
+        return context
+
+    def memory(self, number, planned, scope):
+        """What happened so far: the request at first, then what the previous call brought."""
+        rng = generator(*self.key, "memory", number)
+        if number and "memory" not in planned:
+            tool, arguments = self.previous
+            result = scope["result"]
+            bank = "failed" if not result.get("success") else tool
+            said = (self.words.get("history") or {}).get(bank)
+            if said:
+                try:
+                    return first_that_fills(said, {**scope, "args": arguments, "mode": tool.split("_")[-1]}, rng)
+                except Gap:
+                    pass
+            return f"{tool.split('_')[-1]} came back {'fine' if result.get('success') else 'with an error'}"
+        return self.part("memory", number, planned, scope)
+
+    def part(self, name, number, planned, scope):
+        """One field: the call's own text, else the intent's, else the tool's from the word banks."""
+        rng = generator(*self.key, name, number)
+        given = planned.get(name)
+        general = (self.words.get(name) or {}).get(str(planned.get("tool", "")), ())
+        own = self.intent.context.get(name, ())
+        if number and name in ("why", "subgoal") or not own:
+            options = given or general or own
+        else:
+            options = given or own
+        if not options:
+            options = [f"{self.intent.id.replace('-', ' ')}"]
+        options = [options] if isinstance(options, str) else options
+        return first_that_fills(options, {**self.scope, **scope}, rng)
+
+
+def too_long(context):
+    """The name of a context field with too many words, or None."""
+    fields = [key for key in load_toolset().context_fields if not key.endswith("Id")]
+    return next((key for key in fields if len(context[key].split()) > CONTEXT_WORDS), None)

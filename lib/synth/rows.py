@@ -1,0 +1,177 @@
+"""One candidate row: an intent bound to a vault, phrased, run, and judged by everything a row must satisfy."""
+
+from dataclasses import dataclass, field
+
+from lib.chat import Call, Example, Result, Text, Turn, to_text_row
+from lib.jsonl import dump_row
+from lib.synth.phrasing import Context, close_text, request_text, too_long
+from lib.synth.plans import Run, effect, goal_holds, run_plan, schema_findings
+from lib.synth.seeds import digest, generator
+from lib.synth.templates import Gap, plain
+from lib.synth.visible import invisible_values, unbacked_claims
+from lib.synth.worlds import candidates, expand
+
+ACTING = ("act", "lookup", "repair")
+
+
+class Reject(Exception):
+    """Why a candidate is no row: a fixed code, and what was seen."""
+
+    def __init__(self, code, detail=""):
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A positive row that held in every check, with what its negatives are made from."""
+
+    id: str
+    intent: object
+    expanded: object
+    scope: dict = field(repr=False)
+    act: str
+    frame: str
+    request: str
+    run: Run = field(repr=False)
+    answer: str
+    plan: tuple = field(repr=False)
+    context: Context = field(repr=False)
+
+    @property
+    def tool(self):
+        return self.intent.tool
+
+    @property
+    def group(self):
+        """What quotas count it under: its tool, or its kind of answer when it calls none."""
+        return self.intent.tool or self.intent.kind
+
+    @property
+    def binding(self):
+        """What the slots were bound to, as text."""
+        return digest(self.expanded.world, plain(dict(self.scope)))
+
+
+class Worlds:
+    """Vaults by world and seed, each built once."""
+
+    def __init__(self, material, seeds):
+        self.material = material
+        self.seeds = seeds
+        self.built = {}
+
+    def get(self, name, seed):
+        key = (name, seed)
+        if key not in self.built:
+            self.built[key] = expand(self.material.worlds[name], seed)
+        return self.built[key]
+
+    def choose(self, intent, number):
+        """The world for the number-th try of an intent: all worlds in turn, each intent from another start."""
+        names = [name for name in self.material.worlds if not intent.worlds or name in intent.worlds]
+        if not names:
+            raise Reject("no-world", ", ".join(intent.worlds))
+        offset = int(digest(intent.id), 16)
+        seed = (offset // 7 + number // len(names)) % self.seeds
+        return self.get(names[(offset + number) % len(names)], seed)
+
+
+def example_row(request, run, answer, label):
+    """The row as the dataset holds it."""
+    parts = []
+    for step in run.steps:
+        parts += [Call(step.tool, step.arguments), Result(step.result)]
+    parts.append(Text(answer))
+    turns = (Turn("user", (Text(request),)), Turn("assistant", tuple(parts)))
+    return to_text_row(Example(turns, label, None, {}))
+
+
+def bind(intent, expanded, rng):
+    """Slot values drawn from the vault and its banks."""
+    scope = {"world": {"name": expanded.world, "about": expanded.about}}
+    for name, definition in intent.slots.items():
+        options = candidates(expanded, definition, scope)
+        if not options:
+            raise Reject("no-slot", f"{name} in {expanded.world}")
+        scope[name] = options[rng.randrange(len(options))]
+    return scope
+
+
+def make_candidate(intent, number, worlds, words, limit):
+    """The number-th candidate of an intent; raises Reject with the reason when there is none."""
+    key = (intent.id, number)
+    rng = generator("row", *key)
+    expanded = worlds.choose(intent, number)
+    scope = bind(intent, expanded, rng)
+    offset = int(digest(intent.id, "ask"), 16)
+    act, template = intent.asks[(offset + number) % len(intent.asks)]
+    context = Context(key, intent, expanded, scope, words)
+    try:
+        request = request_text(act, template, scope, words, rng)
+        run = run_plan(expanded.vault, intent.plan, scope, context)
+        answer = close_text(intent, run, scope, rng)
+    except Gap as gap:
+        raise Reject("gap", f"{gap} in {expanded.world}") from None
+    check_run(intent, run, scope, context, request)
+    check_words(request, run, answer)
+    row = example_row(request, run, answer, True)
+    size = len(row["conversations"][0]["content"]) + len(row["conversations"][1]["content"])
+    if size > limit:
+        raise Reject("too-long", f"{size} characters")
+    frame = digest(intent.id, template)
+    candidate = Candidate(
+        digest("positive", dump_row(row)), intent, expanded, scope, act, frame, request, run, answer, intent.plan, context
+    )
+    return candidate
+
+
+def check_run(intent, run, scope, context, request):
+    """Refuse a run that did not do what its intent declares."""
+    for planned, step in zip(intent.plan, run.steps, strict=True):
+        long_field = too_long(step.arguments["context"])
+        if long_field:
+            raise Reject("long-context", f"{long_field}: {step.arguments['context'][long_field]}")
+        expected = planned.get("fails")
+        if expected and (step.ok or str(expected) not in str(step.result.get("error"))):
+            raise Reject("not-failed", f"{step.tool}: {step.result.get('error') or 'succeeded'}")
+        if not expected and not step.ok:
+            raise Reject("failed", f"{step.tool}: {step.result.get('error')}")
+    findings = schema_findings(run)
+    if findings:
+        raise Reject("schema", f"{findings[0].code}: {findings[0].message}")
+    if not goal_holds(run, intent.goal, scope):
+        raise Reject("goal", str(intent.goal))
+    if intent.kind not in ACTING and effect(run):
+        raise Reject("changed", "an answer without action changed the vault")
+    check_necessary(intent, run, scope, context, request)
+    again = run_plan(run.before, intent.plan, scope, context)
+    if [(step.arguments, step.result) for step in again.steps] != [(s.arguments, s.result) for s in run.steps]:
+        raise Reject("unsteady", "a second run gave other bytes")
+
+
+def check_necessary(intent, run, scope, context, request):
+    """Refuse a plan of which a call can be dropped: goal still true, every value still known."""
+    wanted = effect(run)
+    for dropped, planned in enumerate(intent.plan):
+        if planned.get("fails"):
+            continue  # it changes nothing: what it shows is the error that the next call mends
+        try:
+            shorter = run_plan(run.before, intent.plan[:dropped] + intent.plan[dropped + 1 :], scope, context)
+        except Gap:
+            continue
+        if not goal_holds(shorter, intent.goal, scope) or effect(shorter) != wanted:
+            continue
+        if not invisible_values(request, shorter.steps):
+            raise Reject("droppable", f"call {dropped + 1}, {planned['tool']}")
+
+
+def check_words(request, run, answer):
+    """Refuse requests that leave the model guessing, and answers that claim what no result shows."""
+    lost = invisible_values(request, run.steps)
+    if lost:
+        raise Reject("invisible", str(lost[0])[:80])
+    claims = unbacked_claims(answer, request, run)
+    if claims:
+        raise Reject("unbacked", str(claims[0])[:80])

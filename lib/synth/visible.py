@@ -1,0 +1,129 @@
+"""What the model can know: argument values and claims traced to the request and to earlier results."""
+
+import re
+
+from lib.chat import dump_arguments
+from lib.synth.plans import leaves
+from lib.toolset import load_toolset
+
+NUMBERS = {
+    0: "no none zero", 1: "a an one first single latest newest last once", 2: "two second both twice couple",
+    3: "three third", 4: "four fourth", 5: "five fifth", 6: "six sixth", 7: "seven seventh", 8: "eight",
+    9: "nine", 10: "ten tenth", 12: "twelve dozen", 15: "fifteen", 20: "twenty", 50: "fifty", 100: "hundred",
+}  # fmt: skip
+ID = re.compile(r"^(?:session|ws|state|prompt|trace)_\d{13}_[a-z0-9]{9}$")
+NUMERAL = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w)")
+WORD = re.compile(r"\w+")
+ENOUGH_WORDS = 0.8  # of the words of a text the model composed itself, how many must have been said
+
+
+def plainly(text):
+    """Lower-case text with single blanks, for comparison."""
+    return " ".join(str(text).lower().split())
+
+
+class Seen:
+    """The text a model has before it: the request, then each result as it arrives."""
+
+    def __init__(self, request):
+        self.text = plainly(request)
+        self.words = set(WORD.findall(self.text))
+
+    def add(self, result):
+        # Ids of the context are the host's: they appear in results but nobody asked for them.
+        shown = {key: value for key, value in result.items() if key not in ("sessionId", "workspaceId")}
+        more = "\n".join(str(leaf) for leaf in leaves(shown)) + "\n" + dump_arguments(shown)
+        self.text += "\n" + plainly(more)
+        self.words |= set(WORD.findall(plainly(more)))
+
+    def holds(self, text):
+        return plainly(text) in self.text
+
+    def holds_word(self, word):
+        stem = word[: max(4, len(word) - 2)]
+        return word in self.words or (len(word) > 4 and any(known.startswith(stem) for known in self.words))
+
+    def holds_number(self, number):
+        if isinstance(number, float) and number.is_integer():
+            number = int(number)
+        spoken = NUMBERS.get(number, "").split()
+        return str(number) in self.words or str(number) in self.text or any(word in self.words for word in spoken)
+
+    def holds_path(self, path):
+        """Whether every part of a path was said, with or without its extension."""
+        parts = [part for part in path.split("/") if part]
+        return all(self.holds(part) or self.holds(part.rpartition(".")[0] or part) for part in parts)
+
+    def holds_most_words(self, text):
+        words = [word for word in WORD.findall(plainly(text)) if len(word) > 3]
+        return bool(words) and sum(map(self.holds_word, words)) >= ENOUGH_WORDS * len(words)
+
+
+def declared(schema):
+    """Every enum value and default in a schema."""
+    if isinstance(schema, dict):
+        yield from schema.get("enum", ()) if isinstance(schema.get("enum"), list) else ()
+        if "const" in schema:
+            yield schema["const"]
+        if "default" in schema:
+            yield schema["default"]
+        for key, part in schema.items():
+            if key != "context":
+                yield from declared(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from declared(part)
+
+
+def known_by_heart(tool, toolset):
+    """Values of a tool's arguments that its schema itself names, and the toolset's own names."""
+    schema = toolset.tools[tool].parameters if tool in toolset.tools else {}
+    return {str(value) for value in declared(schema)} | set(toolset.tools) | set(toolset.agents)
+
+
+def untraceable(tool, arguments, seen):
+    """The argument values that neither the request, nor an earlier result, nor the schema shows."""
+    by_heart = known_by_heart(tool, load_toolset())
+    lost = []
+    for value in leaves({key: item for key, item in arguments.items() if key != "context"}):
+        if isinstance(value, bool) or str(value) in by_heart or value in ("", "/", "."):
+            continue
+        if isinstance(value, (int, float)):
+            if not seen.holds_number(value):
+                lost.append(value)
+        elif not traceable_text(value, seen):
+            lost.append(value)
+    return lost
+
+
+def traceable_text(value, seen):
+    if seen.holds(value):
+        return True
+    if ID.match(value):
+        return False
+    if "/" in value and "\n" not in value and len(value) < 120 and seen.holds_path(value):
+        return True
+    if value.endswith(".md") and seen.holds(value.removesuffix(".md")):
+        return True
+    return seen.holds_most_words(value)
+
+
+def invisible_values(request, steps):
+    """The first call's values that could not be known at its time, over all calls of a run."""
+    seen = Seen(request)
+    for step in steps:
+        lost = untraceable(step.tool, step.arguments, seen)
+        if lost:
+            return lost
+        seen.add(step.result)
+    return []
+
+
+def unbacked_claims(answer, request, run):
+    """Numbers and vault paths in an answer that neither the request nor a result shows."""
+    seen = Seen(request)
+    for step in run.steps:
+        seen.add(step.result)
+    paths = {*run.before.notes, *run.after.notes, *run.after.folders}
+    lost = [path for path in sorted(paths) if "/" in path and path in answer and not seen.holds_path(path)]
+    return lost + [number for number in NUMERAL.findall(answer) if not seen.holds(number)]
