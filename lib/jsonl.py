@@ -1,4 +1,4 @@
-"""JSON Lines in and out: lines with their numbers, rows or an exact complaint, and files written whole or not at all."""
+"""JSON Lines in and out: lines with their numbers, rows or an exact complaint, files written whole or not at all."""
 
 import codecs
 import json
