@@ -91,6 +91,8 @@ def _replace_all(vault: Vault, args: dict, old: str, new: str, what: str) -> tup
     count = text.count(old) if old else 0
     if not count:
         raise ToolError(f"{what} not found in file")
+    # Before the text is built, because many hits times a long text can be more than memory.
+    files.refuse_long(path, len(text) + count * (len(new) - len(old)))
     files.write_text(vault, path, text.replace(old, new))
     return path, count
 
@@ -116,6 +118,8 @@ def find_replace_content(vault: Vault, args: dict, context: Context) -> dict:
         pattern = rf"\b{pattern}\b"
     flags = 0 if args.get("caseSensitive", True) else re.IGNORECASE
     limit = 0 if args.get("replaceAll", False) else 1
+    hits = sum(1 for _ in re.finditer(pattern, text, flags)) if limit == 0 else 1
+    files.refuse_long(path, len(text) + hits * (len(replacement) - len(find)))
     # A function, because a string would have its backslash sequences expanded.
     text, count = re.subn(pattern, lambda hit: replacement, text, count=limit, flags=flags)
     files.write_text(vault, path, text)

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from lib.toolset import Toolset, load_toolset
+from lib.toolset import Finding, Toolset, load_toolset
 from lib.vault import content, folders
 from lib.vault.call import Context, ToolError
 from lib.vault.state import Trace, Vault
@@ -24,11 +24,14 @@ def execute(vault: Vault, name: str, arguments: Any, toolset: Toolset | None = N
     try:
         # The copy keeps the vault apart from the caller's objects and refuses what JSON cannot carry.
         arguments = orjson.loads(orjson.dumps(arguments))
-    except TypeError:
-        return {"success": False, "error": "arguments must be a JSON object"}
+    except (TypeError, RecursionError) as fault:
+        return {"success": False, "error": f"The arguments cannot be written as JSON: {fault}"}
+    tool = toolset.tools.get(name) if isinstance(name, str) else None
+    for place in tool.path_places if tool else ():
+        arguments = _without_slash(arguments, place)
     findings = toolset.check(name, arguments)
     if findings:
-        return _envelope({"success": False, "error": _sentence(findings)}, _given(arguments))
+        return _envelope({"success": False, "error": _sentence(findings[0])}, _given(arguments))
     given = arguments.pop("context")
     context = _context(vault, name, given)
     vault.tick()
@@ -69,9 +72,24 @@ def _remember(vault: Vault, context: Context, arguments: dict, result: dict) -> 
     )
 
 
-def _sentence(findings: list) -> str:
-    first = findings[0]
-    return f"{first.path}: {first.message}" if first.path else first.message
+def _without_slash(value: Any, place: tuple[str, ...]) -> Any:
+    """The arguments with "/Notes" at this place made "Notes"; only one slash goes, so "//server" stays refused."""
+    if not place:
+        return value[1:] if isinstance(value, str) and value.startswith("/") and value != "/" else value
+    step, rest = place[0], place[1:]
+    if step == "*":
+        return [_without_slash(item, rest) for item in value] if isinstance(value, list) else value
+    if not isinstance(value, dict) or step not in value:
+        return value
+    return {**value, step: _without_slash(value[step], rest)}
+
+
+def _sentence(finding: Finding) -> str:
+    """One finding as a sentence that names the parameter."""
+    where = finding.path.removeprefix("arguments.")
+    return (
+        finding.message if finding.code == "unknown-tool" or where in finding.message else f"{where}: {finding.message}"
+    )
 
 
 def _given(arguments: Any) -> dict:

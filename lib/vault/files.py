@@ -3,8 +3,10 @@
 import dataclasses
 
 from lib.vault.call import ToolError
-from lib.vault.paths import is_inside, parents
+from lib.vault.paths import is_inside, parent, parents
 from lib.vault.state import Note, Vault, Window
+
+MAX_TEXT = 16 * 1024 * 1024  # characters of one file
 
 
 def exists(vault: Vault, path: str) -> bool:
@@ -23,7 +25,7 @@ def make_folder(vault: Vault, path: str) -> None:
 
 def make_parents(vault: Vault, path: str) -> None:
     """Makes the folders above a path."""
-    make_folder(vault, path.rpartition("/")[0])
+    make_folder(vault, parent(path))
 
 
 def create_file(vault: Vault, path: str, text: str, data: bytes | None = None) -> Note:
@@ -36,9 +38,16 @@ def create_file(vault: Vault, path: str, text: str, data: bytes | None = None) -
 
 def write_text(vault: Vault, path: str, text: str) -> None:
     """Gives an existing file a new text; the same text again leaves it untouched."""
+    refuse_long(path, len(text))
     note = vault.notes[path]
     if note.text != text or note.data is not None:
         vault.notes[path] = Note(text, created=note.created, modified=vault.now)
+
+
+def refuse_long(path: str, length: int) -> None:
+    """Raises ToolError when a text of this length is too long for one file."""
+    if length > MAX_TEXT:
+        raise ToolError(f"The text would be longer than {MAX_TEXT} characters: {path}")
 
 
 def remove(vault: Vault, path: str) -> None:

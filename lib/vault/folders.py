@@ -5,7 +5,7 @@ import re
 
 from lib.vault import files, patterns
 from lib.vault.call import Context, ToolError
-from lib.vault.paths import clean, is_inside, name_of, parent
+from lib.vault.paths import clean, is_inside, name_of, parent, parents, split_extension
 from lib.vault.state import Vault, Window
 
 MAX_COPIES = 999
@@ -120,7 +120,7 @@ def move_folder(vault: Vault, args: dict, context: Context) -> dict:
     if path in vault.notes:
         raise ToolError(f"Path is not a folder: {path}", **echo)
     if path not in vault.folders:
-        raise ToolError(f"Folder not found: {path}", **echo)
+        raise ToolError(f"Folder not found: {path or '/'}", **echo)
     if is_inside(new_path, path):
         raise ToolError(f"A folder cannot be moved into itself: {new_path}", **echo)
     _move(vault, path, new_path, args.get("overwrite", False), echo)
@@ -137,22 +137,23 @@ def move_note(vault: Vault, args: dict, context: Context) -> dict:
 
 
 def _move(vault: Vault, path: str, new_path: str, overwrite: bool, echo: dict) -> None:
-    _make_way(vault, path, new_path, overwrite, echo)
+    if files.exists(vault, new_path):
+        if not overwrite or _would_lose(path, new_path):
+            raise ToolError(f"Destination already exists: {new_path or '/'}", **echo)
+        files.remove(vault, new_path)
+    _require_folders_above(vault, new_path, echo)
     files.move(vault, path, new_path)
 
 
-def _make_way(vault: Vault, source: str, target: str, overwrite: bool, echo: dict) -> bool:
-    """Frees the target path for the source, or refuses; True when something was deleted for it."""
-    blocking = next((folder for folder in files.parents(target) if folder in vault.notes), "")
-    if blocking:
-        raise ToolError(f"Parent path is not a folder: {blocking}", **echo)
-    if not files.exists(vault, target):
-        return False
-    # Deleting a destination that is or holds the source would delete the source too.
-    if not overwrite or target == source or not target or is_inside(source, target):
-        raise ToolError(f"Destination already exists: {target or '/'}", **echo)
-    files.remove(vault, target)
-    return True
+def _would_lose(source: str, target: str) -> bool:
+    """True when deleting the target would delete the source too."""
+    return not target or target == source or is_inside(source, target)
+
+
+def _require_folders_above(vault: Vault, path: str, echo: dict) -> None:
+    for folder in parents(path):
+        if folder in vault.notes:
+            raise ToolError(f"Parent path is not a folder: {folder}", **echo)
 
 
 def delete_note(vault: Vault, args: dict, context: Context) -> dict:
@@ -170,11 +171,13 @@ def duplicate_note(vault: Vault, args: dict, context: Context) -> dict:
     _require_file(vault, source, echo)
     note = vault.notes[source]
     incremented = overwritten = False
+    _require_folders_above(vault, target, echo)
     if files.exists(vault, target):
         if args.get("autoIncrement", False) and target:
             target, incremented = _free_name(vault, target, echo), True
-        elif args.get("overwrite", False):
-            overwritten = _make_way(vault, source, target, True, echo)
+        elif args.get("overwrite", False) and not _would_lose(source, target):
+            files.remove(vault, target)
+            overwritten = True
         else:
             raise ToolError(f"Target file already exists: {target or '/'}", **echo)
     files.create_file(vault, target, note.text, note.data)
@@ -193,7 +196,7 @@ def _free_name(vault: Vault, target: str, echo: dict) -> str:
     for number in range(1, MAX_COPIES + 1):
         candidate = f"{stem} copy{'' if number == 1 else f' {number}'}{extension}"
         if not files.exists(vault, candidate):
-            return clean(candidate)
+            return clean(candidate)  # the longer name may be too long
     raise ToolError(f"No free name for a copy of: {target}", **echo)
 
 
@@ -215,13 +218,6 @@ def open_note(vault: Vault, args: dict, context: Context) -> dict:
     focused = args.get("focus", True) or mode == "current" or not active
     vault.window = Window(tuple(tabs), path if focused else active)
     return {"data": {"path": path, "opened": True, "mode": mode}}
-
-
-def split_extension(path: str) -> tuple[str, str]:
-    """("Notes/Plan", ".md"); a name that only starts with a dot has no extension."""
-    name = name_of(path)
-    dot = name.rfind(".")
-    return (path[: dot - len(name)], name[dot:]) if dot > 0 else (path, "")
 
 
 def _required(path: str, fault: str) -> str:
