@@ -9,6 +9,8 @@ import hashlib
 import json
 from typing import Any
 
+import orjson
+
 from lib.errors import CannotRun
 from lib.vault import defaults, files
 from lib.vault.call import ToolError
@@ -51,6 +53,10 @@ PARTS = {
 def vault_from_dict(fixture: dict[str, Any]) -> Vault:
     """The vault a fixture describes; missing ids and times are made from its seed and clock."""
     check_keys(fixture, tuple(PARTS), "")
+    try:
+        orjson.dumps(fixture)
+    except TypeError as fault:
+        raise CannotRun(f"fixture: cannot be written as JSON ({fault}).") from None
     # A copy, so that nobody who keeps the fixture can change the vault.
     parts = {key: copy.deepcopy(typed(fixture.get(key, default), kind, key)) for key, (kind, default) in PARTS.items()}
     vault = Vault(
@@ -70,7 +76,7 @@ def vault_from_dict(fixture: dict[str, Any]) -> Vault:
     for where, item in entries("agents", parts["agents"]):
         agent = record_from(Agent, item, where, id=lambda: vault.new_id("prompt", vault.now - 30 * DAY))
         _add(vault.agents, agent, where)
-    _add_window(vault, parts["window"])
+    add_window(vault, parts["window"])
     return vault
 
 
@@ -194,7 +200,7 @@ def _add_traces(vault: Vault, parts: dict) -> None:
         _add(vault.traces, trace, where)
 
 
-def _add_window(vault: Vault, window: dict) -> None:
+def add_window(vault: Vault, window: dict) -> None:
     """Opens what the fixture shows as open; files that are gone have no tab."""
     check_keys(window, ("open", "active"), "window")
     tabs = []

@@ -6,7 +6,6 @@ import unicodedata
 from lib.toolset import path_problem
 from lib.vault.call import ToolError
 
-STATE_FOLDER = ".vault"  # where save_folder keeps what is no note; not a place for notes
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 1000
 
@@ -44,8 +43,8 @@ def _name_fault(name: str) -> str:
         return f"holds a name longer than {MAX_NAME_BYTES} bytes"
     if DEVICE.match(folded):
         return f"holds {folded!r}, a device name on Windows"
-    if folded.casefold().rstrip(" .") == STATE_FOLDER:
-        return f"holds {STATE_FOLDER!r}, which is reserved"
+    if folded.startswith("."):
+        return f"holds {folded!r}, a hidden name"
     return ""
 
 
