@@ -1,0 +1,145 @@
+"""Ask a served model to drive the toolset, run its calls in the vault simulator, and report what came of it.
+
+\b
+    python -m evaluator --gguf model.gguf                      # starts llama-server itself
+    python -m evaluator --run runs/20251122_090000-sft-tiny --prompts full_coverage,tool_combos
+    python -m evaluator --backend ollama --model qwen3:4b --format text
+
+Writes journal.jsonl, results.json and report.md. Exit 0: done; 1: below --min-pass; 2: could not run to the end.
+"""
+
+import json
+from pathlib import Path
+
+import click
+
+from lib.cli import command, json_option, log, option, progress
+from lib.errors import CannotRun
+
+BACKENDS = ("llamacpp", "ollama", "lmstudio", "vllm", "openai")
+BUILD = Path("build/eval")
+
+
+@command(help=__doc__)
+@option("--backend", type=click.Choice(BACKENDS), default="llamacpp", help="Kind of server.")
+@option("--model", default="", help="Model name on the server, or a .gguf file. Default: the one it has loaded.")
+@option("--gguf", type=click.Path(dir_okay=False, path_type=Path), help="Model file to serve here (llamacpp).")
+@option("--run", "run_name", default="", help="Training run whose GGUF is served here (llamacpp). Default: the newest.")
+@option("--quant", default="f16", help="Which GGUF of the run: f16, Q8_0, Q5_K_M, Q4_K_M.")
+@option("--url", default="", help="Address of a running server.")
+@option("--host", default="", help="Its host, when --url is not given.")
+@option("--port", type=click.IntRange(0, 65535), default=0, help="Its port; 0: the backend's usual one.")
+@option("--prompts", default="full_coverage", help="Prompt sets or .jsonl files, separated by commas.")
+@option("--format", "form", type=click.Choice(["native", "text"]), default="native", help="How calls are written.")
+@option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
+@option("--label", default="", help="Name of this model in tables. Default: the model's name.")
+@option("--max-steps", type=click.IntRange(min=1), default=4, help="Answers asked for per case, results fed back.")
+@option("--parallel", type=click.IntRange(min=0), default=0, help="Requests at once; 0: as many as the server's slots.")
+@option("--context", type=click.IntRange(min=0), default=0, help="Tokens per request where it can be set; 0: default.")
+@option("--max-tokens", type=click.IntRange(min=1), default=512, help="Longest answer, in tokens.")
+@option("--temperature", type=click.FloatRange(min=0), default=0.0, help="0 takes the likeliest token.")
+@option("--top-p", type=click.FloatRange(0, 1), default=1.0, help="Share of probability sampled from.")
+@option("--seed", type=int, default=0, help="Seed of the sampler.")
+@option("--timeout", type=click.FloatRange(min=1), default=120.0, help="Seconds to wait for one answer.")
+@option("--limit", type=click.IntRange(min=1), help="Ask only the first so many cases.")
+@option("--min-pass", type=click.FloatRange(0, 1), help="Exit 1 when a smaller share passes.")
+@option("--max-infra", type=click.FloatRange(0, 1), default=0.1, help="Exit 2 when a larger share got no answer.")
+@option("--resume", is_flag=True, help="Go on with the evaluation in --out.")
+@json_option
+def main(as_json, out, resume, min_pass, max_infra, **options):
+    """Parses, runs, prints; the work is in evaluator.session."""
+    from evaluator.session import evaluate
+
+    settings, home = settings_from(**options)
+    out = out or home
+    bar = progress(desc="Asking", unit="case")
+    passed = {"pass": 0, "model_fail": 0}
+
+    def on_record(record: dict, total: int) -> None:
+        if record["outcome"] in passed:
+            passed[record["outcome"]] += 1
+        bar.total = total
+        bar.set_postfix_str(f"{passed['pass']}/{sum(passed.values())} passed", refresh=False)
+        bar.update()
+
+    try:
+        result = evaluate(settings, out, resume, on_record)
+    except KeyboardInterrupt:
+        log(f"Stopped. What was answered is in {out}/; go on with the same command and --resume.")
+        raise
+    finally:
+        bar.close()
+    show(result, out, as_json)
+    raise SystemExit(verdict(result, out, min_pass, max_infra))
+
+
+def settings_from(form, prompts, model, gguf, run_name, quant, url, host, port, **rest):
+    """The settings, and the folder for the results when none was named."""
+    from evaluator.addresses import server_url
+    from evaluator.backends import Sampling
+    from evaluator.session import Settings
+
+    if model.endswith(".gguf"):
+        model, gguf = "", gguf or Path(model)
+    address = bool(url or host or port)
+    if (gguf or run_name) and (address or rest["backend"] != "llamacpp"):
+        raise CannotRun("A model file is served by our own llama-server: leave --backend and the address out.")
+    home = BUILD
+    if rest["backend"] == "llamacpp" and not address and not gguf:
+        gguf, home = run_gguf(run_name, quant)
+    if gguf and not gguf.is_file():
+        raise CannotRun(f"{gguf}: no such model file.")
+    url = "" if gguf else server_url(rest["backend"], url, host, port)
+    sampling = Sampling(*(rest.pop(name) for name in ("temperature", "top_p", "seed", "max_tokens")))
+    sets = tuple(name.strip() for name in prompts.split(",") if name.strip())
+    settings = Settings(form=form, prompts=sets, model=model, gguf=gguf, url=url, sampling=sampling, **rest)
+    name = gguf.stem if gguf else f"{settings.backend}-{model or 'model'}".replace("/", "_").replace(":", "_")
+    return settings, home / f"{name}-{form}"
+
+
+def run_gguf(run_name: str, quant: str) -> tuple[Path, Path]:
+    """The GGUF of a finished run and the run's folder for evaluations."""
+    from lib.runs import finished_run
+
+    run = finished_run(run_name)
+    files = sorted((run / "gguf").glob("*.gguf"))
+    chosen = [path for path in files if quant.lower() in path.stem.lower()]
+    if not chosen:
+        there = ", ".join(path.name for path in files) or "none"
+        raise CannotRun(f"{run}/gguf has no {quant} file (there: {there}). Make it with: make gguf RUN={run}.")
+    return chosen[0], run / "eval"
+
+
+def show(result: dict, out: Path, as_json: bool) -> None:
+    """Summary on stdout, where the files are on stderr."""
+    from evaluator.reports import console_tables, outcome_line
+
+    if as_json:
+        click.echo(json.dumps({key: value for key, value in result.items() if key != "records"}, ensure_ascii=False))
+    else:
+        from rich.console import Console
+
+        console = Console(highlight=False)
+        for table in console_tables(result):
+            console.print(table)
+        console.print(outcome_line(result["summary"]))
+    log(f"Written: {out}/results.json, {out}/report.md")
+
+
+def verdict(result: dict, out: Path, min_pass: float | None, max_infra: float) -> int:
+    """The exit code: 2 for an evaluation that is no measurement, 1 for a rate below the demanded one, else 0."""
+    summary = result["summary"]
+    if result["stopped"]:
+        log(f"Error: {result['stopped']}. Start the server and go on with --resume --out {out}.")
+        return 2
+    if summary["outcomes"]["infra"] > max_infra * summary["cases"]:
+        log(f"Error: {summary['outcomes']['infra']} of {summary['cases']} cases got no answer; see report.md.")
+        return 2
+    if min_pass is not None and (summary["pass"]["rate"] or 0.0) < min_pass:
+        log(f"{summary['pass']['passed']} of {summary['pass']['of']} passed, less than --min-pass {min_pass:g}.")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m evaluator")

@@ -1,0 +1,135 @@
+"""Prompt sets: JSON Lines, one case a line, each with its vault and the calls that would be right."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evaluator.values import MODES
+from lib.errors import CannotRun
+from lib.jsonl import read_rows
+from lib.toolset import Toolset
+
+PROMPTS = Path(__file__).parent / "prompts"
+KEYS = {"id", "question", "tags", "tools", "arguments", "vault", "gold", "goal"}
+GOAL_KEYS = {"exists", "missing", "contains", "lacks", "state", "reply", "asks"}
+_REFERENCE = re.compile(r"\$\{(\d+)\.([\w.]+)\}")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question and what a right answer does.
+
+    tools: names in the order they must be called; arguments: per call, what is accepted for each parameter;
+    gold: calls (without context) that reach the goal; vault: the fixture they run on.
+    """
+
+    id: str
+    question: str
+    prompt_set: str = ""
+    tags: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    arguments: tuple[dict, ...] = ()
+    gold: tuple[dict, ...] = ()
+    goal: dict = field(default_factory=dict)
+    vault: dict = field(default_factory=dict)
+
+    def accepted(self, index: int) -> dict:
+        """What call `index` may hold: the gold arguments, each replaced by its own rule where the case has one."""
+        gold = self.gold[index]["arguments"] if index < len(self.gold) else {}
+        return {**gold, **(self.arguments[index] if index < len(self.arguments) else {})}
+
+
+def load_cases(names: list[str], toolset: Toolset, limit: int | None = None) -> list[Case]:
+    """The cases of the named sets (or files), in order; a fault in a file is refused with its line."""
+    cases: list[Case] = []
+    for name in names:
+        path = Path(name) if name.endswith(".jsonl") else PROMPTS / f"{name}.jsonl"
+        if not path.is_file():
+            known = ", ".join(sorted(found.stem for found in PROMPTS.glob("*.jsonl")))
+            raise CannotRun(f"No prompt set {name}. There are: {known}; or give a file that ends in .jsonl.")
+        fixtures: dict[str, dict] = {}
+        for line, row in read_rows(path):
+            try:
+                cases.append(case_from_row(row, path, fixtures, toolset))
+            except ValueError as error:
+                raise CannotRun(f"{path}:{line}: {error}") from None
+    twice = {case.id for case in cases if sum(other.id == case.id for other in cases) > 1}
+    if twice:
+        raise CannotRun(f"These case ids occur twice: {', '.join(sorted(twice))}.")
+    return cases[:limit]
+
+
+def case_from_row(row: dict, path: Path, fixtures: dict[str, dict], toolset: Toolset) -> Case:
+    """The case of one line; ValueError says what is wrong with it."""
+    if unknown := row.keys() - KEYS:
+        raise ValueError(f"unknown keys: {', '.join(sorted(unknown))}")
+    for key in ("id", "question"):
+        if not isinstance(row.get(key), str) or not row[key].strip():
+            raise ValueError(f"{key} must be a text")
+    gold = row.get("gold", [])
+    tools = row.get("tools", [call["name"] for call in gold])
+    if gold and tools != [call["name"] for call in gold]:
+        raise ValueError(f"tools are {tools}, the gold plan calls {[call['name'] for call in gold]}")
+    if unknown := [name for name in tools if name not in toolset.tools]:
+        raise ValueError(f"unknown tools: {', '.join(unknown)}")
+    if unknown := row.get("goal", {}).keys() - GOAL_KEYS:
+        raise ValueError(f"unknown goals: {', '.join(sorted(unknown))}")
+    arguments = row.get("arguments", [])
+    if len(arguments) > len(tools):
+        raise ValueError(f"rules for {len(arguments)} calls, but {len(tools)} tools")
+    for rules in arguments:
+        _check_rules(rules)
+    return Case(
+        id=row["id"],
+        question=row["question"],
+        prompt_set=path.stem,
+        tags=tuple(row.get("tags", [])),
+        tools=tuple(tools),
+        arguments=tuple(arguments),
+        gold=tuple(gold),
+        goal=row.get("goal", {}),
+        vault=_fixture(row.get("vault", {}), path, fixtures),
+    )
+
+
+def _check_rules(rules: dict) -> None:
+    for name, rule in rules.items():
+        if isinstance(rule, dict) and not rule.keys() & MODES:
+            raise ValueError(f"the rule for {name} has none of the modes {', '.join(sorted(MODES))}")
+
+
+def _fixture(vault: str | dict, path: Path, fixtures: dict[str, dict]) -> dict:
+    """The inline fixture, or the named file beside the prompt set (else among ours)."""
+    if isinstance(vault, dict):
+        return vault
+    if vault not in fixtures:
+        places = [folder / "fixtures" / f"{vault}.json" for folder in (path.parent, PROMPTS)]
+        found = next((place for place in places if place.is_file()), None)
+        if not found:
+            raise ValueError(f"no fixture {vault}: looked for {places[0]}")
+        fixtures[vault] = json.loads(found.read_text(encoding="utf-8"))
+    return fixtures[vault]
+
+
+def filled(value: Any, results: list[dict | None]) -> Any:
+    """The value with each `${2.data.id}` replaced by that field of the second call's result; as it stands if absent."""
+    if isinstance(value, dict):
+        return {key: filled(item, results) for key, item in value.items()}
+    if isinstance(value, list):
+        return [filled(item, results) for item in value]
+    if isinstance(value, str):
+        return _REFERENCE.sub(lambda match: _looked_up(match, results), value)
+    return value
+
+
+def _looked_up(match: re.Match, results: list[dict | None]) -> str:
+    index = int(match[1]) - 1
+    found: Any = results[index] if index < len(results) else None
+    for key in match[2].split("."):
+        if isinstance(found, list) and key.isdigit() and int(key) < len(found):
+            found = found[int(key)]
+        else:
+            found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else match[0]

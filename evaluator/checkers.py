@@ -1,0 +1,166 @@
+"""The verdict on one answer: pure functions of the case, the calls made, their results and the vault they left."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from evaluator.cases import Case, filled
+from evaluator.goals import goal_findings, state_findings
+from evaluator.values import MISSING, may_be_left_out, same_json, why_not
+from lib.toolset import Finding, Tool, Toolset
+from lib.vault import Vault
+
+# Beside the expected ones a call may carry these: they say where the call belongs, not what it does.
+UNJUDGED = frozenset({"context", "workspaceContext"})
+
+
+@dataclass(frozen=True)
+class MadeCall:
+    """A call of the model and what running it gave. arguments: None when they were no JSON object."""
+
+    name: str
+    arguments: dict | None
+    result: dict = field(default_factory=dict)
+    source: str = "tool_calls"
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """right_tool: all expected tools called, in order; valid_call: every call fits schema and context rules."""
+
+    right_tool: bool
+    valid_call: bool
+    findings: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not self.findings
+
+
+def judge(case: Case, calls: list[MadeCall], reply: str, end: Vault, toolset: Toolset, cut_off: bool = False) -> Verdict:
+    """Every finding against an answer; none means it passes."""
+    validity = [finding for index, call in enumerate(calls) for finding in call_findings(index, call, toolset)]
+    pairs = pair(case, calls, toolset)
+    right_tool = None not in pairs and (bool(case.tools) or not calls)
+    findings = [*validity]
+    if cut_off:
+        findings.append(Finding("cut-off", "the reply was longer than --max-tokens", "reply"))
+    if not case.tools:
+        if not calls and not reply.strip():
+            findings.append(Finding("empty-reply", "nothing was answered", "reply"))
+        findings += [Finding("unexpected-call", f"{call.name} was called, no call was wanted", _at(index)) for index, call in enumerate(calls)]
+    else:
+        findings += tool_findings(case, calls, pairs)
+        findings += extra_findings(calls, pairs, toolset)
+    findings += argument_findings(case, calls, pairs, toolset)
+    made = [calls[index].arguments for index in pairs] if None not in pairs else None
+    if made is not None and None not in made:
+        findings += state_findings(case, made, end, toolset)
+    findings += goal_findings(case, end, reply)
+    return Verdict(right_tool, not validity and (bool(calls) or not case.tools), tuple(findings))
+
+
+def _at(index: int) -> str:
+    return f"calls[{index}]"
+
+
+def call_findings(index: int, call: MadeCall, toolset: Toolset) -> list[Finding]:
+    """What is wrong with a call on its own: not JSON, unknown tool, schema, context."""
+    if call.problem or call.arguments is None:
+        return [Finding("bad-json", call.problem or "the arguments are no JSON object", _at(index))]
+    return [
+        Finding(found.code, found.message, f"{_at(index)}.{found.path}", found.severity)
+        for found in toolset.check(call.name, call.arguments)
+        if found.severity == "error"
+    ]
+
+
+def pair(case: Case, calls: list[MadeCall], toolset: Toolset) -> list[int | None]:
+    """For each expected tool the index of the call that serves it, in order; the pairing with most right arguments."""
+    # best[j]: the most points for the tools so far with calls before j, and the pairing that earns them.
+    best: list[tuple[int, tuple]] = [(0, ())] * (len(calls) + 1)
+    for position, name in enumerate(case.tools):
+        row: list[tuple[int, tuple]] = [(best[0][0], (*best[0][1], None))]
+        for index, call in enumerate(calls):
+            skip_tool = (best[index + 1][0], (*best[index + 1][1], None))
+            options = [row[index], skip_tool]
+            if call.name == name:
+                points, pairing = best[index]
+                earlier = [calls[at].result if at is not None else None for at in pairing]
+                fits = not _wrong_arguments(case, position, call, earlier, toolset.tools.get(name))
+                options.append((points + 1000 + fits, (*pairing, index)))
+            row.append(max(options, key=lambda option: option[0]))
+        best = row
+    return list(best[-1][1]) if case.tools else []
+
+
+def tool_findings(case: Case, calls: list[MadeCall], pairs: list[int | None]) -> list[Finding]:
+    """The expected tools that no call serves, and whether it was the order or the tool that was wrong."""
+    called = [call.name for call in calls]
+    findings = []
+    for name, index in zip(case.tools, pairs, strict=True):
+        if index is not None:
+            continue
+        if not calls:
+            findings.append(Finding("no-call", f"{name} was not called, nor any other tool", "calls"))
+        elif called.count(name) >= case.tools.count(name):
+            findings.append(Finding("wrong-order", f"{name} was called out of order", "calls"))
+        elif name in called:
+            findings.append(Finding("missing-call", f"{name} was called too few times", "calls"))
+        else:
+            code = "wrong-tool" if len(case.tools) == 1 else "missing-call"
+            findings.append(Finding(code, f"{name} was not called, but {', '.join(called)}", "calls"))
+    return findings
+
+
+def extra_findings(calls: list[MadeCall], pairs: list[int | None], toolset: Toolset) -> list[Finding]:
+    """Calls nobody asked for that may change something; reading more than needed is free."""
+    findings = []
+    for index, call in enumerate(calls):
+        tool = toolset.tools.get(call.name)
+        if index in pairs or tool is None or tool.effect == "read":
+            continue
+        code = "destructive-extra" if tool.effect == "destructive" else "extra-call"
+        findings.append(Finding(code, f"{call.name} was not asked for", _at(index)))
+    return findings
+
+
+def argument_findings(case: Case, calls: list[MadeCall], pairs: list[int | None], toolset: Toolset) -> list[Finding]:
+    """Arguments that the case does not accept, and expected calls that failed when they were run."""
+    findings, earlier = [], []
+    for position, index in enumerate(pairs):
+        call = calls[index] if index is not None else None
+        if call is not None:
+            for code, name, why in _wrong_arguments(case, position, call, earlier, toolset.tools.get(call.name)):
+                findings.append(Finding(code, f"{name}: {why}", f"{_at(index)}.arguments.{name}"))
+            if call.result and call.result.get("success") is not True and not toolset.check(call.name, call.arguments):
+                error = str(call.result.get("error", "no error text"))[:200]
+                findings.append(Finding("call-failed", f"{call.name}: {error}", _at(index)))
+        earlier.append(call.result if call is not None else None)
+    return findings
+
+
+def _wrong_arguments(
+    case: Case, position: int, call: MadeCall, earlier: list[dict | None], tool: Tool | None
+) -> list[tuple[str, str, str]]:
+    """(code, parameter, why) for each argument that is missing, wrong or was not asked for."""
+    if call.arguments is None or not (case.gold or case.arguments):
+        return []
+    accepted = filled(case.accepted(position), earlier)
+    properties = tool.parameters.get("properties", {}) if tool else {}
+    wrong = []
+    for name, rule in accepted.items():
+        if name not in call.arguments:
+            if not may_be_left_out(rule) and not same_json(_default(properties, name), rule):
+                wrong.append(("missing-argument", name, "was left out"))
+        elif why := why_not(rule, call.arguments[name], properties.get(name, {})):
+            wrong.append(("wrong-argument", name, why))
+    for name, value in call.arguments.items():
+        judged = name in properties and name not in accepted and name not in UNJUDGED
+        if judged and not same_json(_default(properties, name), value):
+            wrong.append(("unexpected-argument", name, "was not asked for"))
+    return wrong
+
+
+def _default(properties: dict, name: str) -> Any:
+    return properties.get(name, {}).get("default", MISSING)

@@ -1,0 +1,156 @@
+"""What a run found, for people: Markdown file, console tables, and one table of several runs."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lib.errors import CannotRun
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+MAX_FAILURES_SHOWN = 200
+RATES = {"pass": "passes", "right_tool": "right tool", "valid_call": "valid call", "delivered": "delivered"}
+
+
+def shown_rate(rate: dict) -> str:
+    """"41/47 (87 %, 74–94)", the interval in percent."""
+    if not rate["of"]:
+        return "–"
+    return f"{rate['passed']}/{rate['of']} ({rate['rate']:.0%}, {rate['low']:.0%}–{rate['high']:.0%})".replace("%", " %")
+
+
+def outcome_line(summary: dict) -> str:
+    """One sentence with all four outcomes and both views."""
+    outcomes = summary["outcomes"]
+    model, delivered = summary["model"], summary["delivered"]
+    return (
+        f"{outcomes['pass']} passed, {outcomes['model_fail']} failed by the model, {outcomes['server_lost']} lost by the "
+        f"server, {outcomes['infra']} without an answer. "
+        f"Model {model['passed']}/{model['of']}, delivered {delivered['passed']}/{delivered['of']}."
+    )
+
+
+def summary_rows(summary: dict) -> list[tuple[str, str]]:
+    """(measure, value) of the whole run."""
+    rows = [(label, shown_rate(summary[key])) for key, label in RATES.items()]
+    if summary["seconds_p50"] is not None:
+        rows.append(("seconds per case", f"{summary['seconds_p50']:.1f} median, {summary['seconds_p95']:.1f} at 95 %"))
+    rows.append(("tokens", f"{summary['prompt_tokens']:,} read, {summary['reply_tokens']:,} written"))
+    return rows
+
+
+def group_rows(summary: dict) -> dict[str, list[tuple[str, str]]]:
+    """Passes by set, tag and tool, and failures by code."""
+    groups = {
+        "set": [(name, shown_rate(rate)) for name, rate in summary["by_set"].items()],
+        "tag": [(name, shown_rate(rate)) for name, rate in sorted(summary["by_tag"].items())],
+        "tool": [(name, shown_rate(rate)) for name, rate in sorted(summary["by_tool"].items())],
+    }
+    if len(groups["set"]) < 2:
+        del groups["set"]
+    return groups | {"failure code": [(code, str(count)) for code, count in summary["codes"].items()]}
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+    return "\n".join([line(head), line(["---"] * len(head)), *map(line, rows)])
+
+
+def markdown_report(result: dict) -> str:
+    """The whole report: settings, figures, tables and every failed case with its reasons."""
+    summary = result["summary"]
+    parts = [f"# Evaluation of {result['label']}", outcome_line(summary)]
+    if result["stopped"]:
+        parts.append(f"**Not complete: {result['stopped']}**")
+    parts.append(markdown_table(["measure", "value"], summary_rows(summary)))
+    parts.append("Rates count the cases that were answered; intervals are Wilson intervals at 95 %.")
+    for name, rows in group_rows(summary).items():
+        if rows:
+            parts += [f"## By {name}", markdown_table([name, "cases" if name == "failure code" else "passes"], rows)]
+    failed = [record for record in result["records"] if record["outcome"] != "pass"]
+    if failed:
+        parts.append("## Cases that did not pass")
+        parts += [_failure(record) for record in failed[:MAX_FAILURES_SHOWN]]
+        if len(failed) > MAX_FAILURES_SHOWN:
+            parts.append(f"… and {len(failed) - MAX_FAILURES_SHOWN} more, in results.json.")
+    facts = {**result["settings"], **{f"server {key}": value for key, value in result["fingerprint"].items()}}
+    parts += ["## Settings", markdown_table(["setting", "value"], [(key, _cell(value)) for key, value in facts.items()])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _failure(record: dict) -> str:
+    lines = [f"### {record['id']}: {record['outcome']}", f"> {record['question']}".replace("\n", "\n> ")]
+    lines += [f"- `{finding['code']}` {finding['message']}" for finding in record["findings"]]
+    for call in record["calls"]:
+        arguments = {name: value for name, value in (call["arguments"] or {}).items() if name != "context"}
+        lines.append(f"- called `{call['name']}` with `{_clipped(json.dumps(arguments, ensure_ascii=False))}`")
+    if not record["calls"] and record["reply"].strip():
+        lines.append(f"- said: {_clipped(' '.join(record['reply'].split()))}")
+    return "\n".join(lines).replace("\n-", "\n\n-", 1)
+
+
+def _clipped(text: str, limit: int = 300) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def console_tables(result: dict) -> list["Table"]:
+    """The summary, and passes by tag, tool and failures by code."""
+    summary = result["summary"]
+    tables = [_table(result["label"], ["measure", "value"], summary_rows(summary))]
+    for name, rows in group_rows(summary).items():
+        if rows:
+            tables.append(_table("", [name, "cases" if name == "failure code" else "passes"], rows))
+    return tables
+
+
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left")
+    for index, name in enumerate(head):
+        table.add_column(name, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def ladder_table(results: list[Path]) -> tuple["Table", str]:
+    """One row per result file, in the given order, as a rich table and as Markdown."""
+    head = ["model", "format", "passes", "right tool", "valid call", "lost", "no answer", "seconds"]
+    rows = [_ladder_row(read_result(path)) for path in results]
+    title = "Same prompts for every model; in brackets the rate and its 95 % Wilson interval"
+    return _table(title, head, rows), markdown_table(head, rows)
+
+
+def _ladder_row(result: dict) -> list[str]:
+    summary = result["summary"]
+    outcomes = summary["outcomes"]
+    return [
+        result["label"],
+        result["settings"]["format"],
+        shown_rate(summary["pass"]),
+        shown_rate(summary["right_tool"]),
+        shown_rate(summary["valid_call"]),
+        str(outcomes["server_lost"]),
+        str(outcomes["infra"]),
+        f"{result['seconds']:.0f}",
+    ]
+
+
+def read_result(path: Path) -> dict:
+    """The result in a file, or in results.json of a directory."""
+    path = Path(path) / "results.json" if Path(path).is_dir() else Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CannotRun(f"{path}: no such result. An evaluation writes it when it ends.") from None
+    except ValueError as error:
+        raise CannotRun(f"{path}: not an evaluation result ({error}).") from None

@@ -1,0 +1,160 @@
+"""One evaluation from settings to result: server, cases, attempts, and the files that say what came of it."""
+
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from evaluator.addresses import server_url
+from evaluator.backends import BACKENDS, OpenAI, Sampling
+from evaluator.cases import Case, load_cases
+from evaluator.conversation import Asking
+from evaluator.journal import Journal
+from evaluator.reports import markdown_report
+from evaluator.runner import Runner
+from evaluator.statistics import summarize
+from evaluator.transport import Fault
+from lib.cli import log
+from lib.errors import CannotRun
+from lib.jsonl import write_json, write_text
+from lib.runs import digest_file
+from lib.toolset import DEFAULT_TOOLS, Toolset, load_toolset
+
+MANAGED_PARALLEL = 4  # slots of a server that we start: several short answers at once use the cores better
+MANAGED_CONTEXT = 4096  # tokens per slot
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the answers; an evaluation goes on only with the same ones."""
+
+    backend: str = "llamacpp"
+    form: str = "native"  # native or text
+    prompts: tuple[str, ...] = ("full_coverage",)
+    model: str = ""
+    gguf: Path | None = None
+    url: str = ""
+    context: int = 0  # tokens per request, where the server can be told; 0: its own
+    parallel: int = 0  # requests at once; 0: as many as the server has slots
+    max_steps: int = 4
+    limit: int | None = None
+    timeout: float = 120.0  # seconds for one answer
+    tools: Path = DEFAULT_TOOLS
+    label: str = ""
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+def fixed(settings: Settings, cases: list[Case], toolset: Toolset) -> dict:
+    """The settings as they are written down and compared: with digests of prompts, tools and model file."""
+    gguf = settings.gguf
+    return {
+        "backend": settings.backend,
+        "format": settings.form,
+        "prompts": [Path(name).stem for name in settings.prompts],
+        "prompts_sha256": _digest([vars(case) for case in cases]),
+        "tools_sha256": _digest(toolset.openai_tools()),
+        "model": settings.model,
+        "gguf": gguf.name if gguf else None,
+        "gguf_bytes": gguf.stat().st_size if gguf else None,
+        "gguf_sha256": digest_file(gguf) if gguf else None,
+        "context": settings.context,
+        "max_steps": settings.max_steps,
+        **vars(settings.sampling),
+    }
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=list).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def open_backend(settings: Settings) -> Iterator[OpenAI]:
+    """The server to ask: a running one, or our own llama-server with the model file, stopped at the end."""
+    if not settings.gguf:
+        yield _connected(settings, server_url(settings.backend, settings.url))
+        return
+    from lib.server import serve
+
+    parallel = settings.parallel or MANAGED_PARALLEL
+    context = (settings.context or MANAGED_CONTEXT) * parallel
+    with serve(settings.gguf, context=context, parallel=parallel) as server:
+        yield _connected(replace(settings, model=settings.model or settings.gguf.stem), server.url)
+
+
+def _connected(settings: Settings, url: str) -> OpenAI:
+    """The backend, found alive and with a model named; CannotRun when it does not answer or knows no such model."""
+    key = os.environ.get("OPENAI_API_KEY", "") if settings.backend in ("openai", "vllm") else ""
+    backend = BACKENDS[settings.backend](url, settings.model, settings.timeout, settings.context, key)
+    try:
+        backend.ready()
+        names = backend.models() if settings.backend != "llamacpp" else [settings.model]
+    except Fault as fault:
+        raise CannotRun(f"{settings.backend}: {fault.message}. {_advice(settings.backend)}") from None
+    if not names:
+        raise CannotRun(f"{settings.backend} at {url} offers no model. Load one there first.")
+    if settings.model and settings.model not in names and settings.backend != "openai":
+        raise CannotRun(f"{settings.backend} has no model {settings.model}. It has: {', '.join(names[:10])}.")
+    backend.model = settings.model or names[0]
+    return backend
+
+
+def _advice(backend: str) -> str:
+    return {
+        "llamacpp": "Give a model file with --gguf, and the server is started here.",
+        "ollama": "Start it with: ollama serve",
+        "lmstudio": "Start it with: lms server start",
+        "vllm": "Start it with: vllm serve MODEL --enable-auto-tool-choice --tool-call-parser NAME",
+        "openai": "Check --url.",
+    }[backend]
+
+
+def evaluate(settings: Settings, out: Path, resume: bool, on_record: Callable[[dict, int], None]) -> dict:
+    """The result, also written to out/results.json and out/report.md; an interrupted run writes what it has."""
+    toolset = load_toolset(settings.tools)
+    cases = load_cases(list(settings.prompts), toolset, settings.limit)
+    facts = fixed(settings, cases, toolset)
+    with Journal(out, facts, resume) as journal, open_backend(settings) as backend:
+        fingerprint = _fingerprint(backend)
+        asking = Asking(backend, toolset, settings.sampling, settings.max_steps)
+        runner = Runner(cases, asking, settings.form, journal)
+        if runner.records:
+            log(f"{len(runner.records)} of {len(cases)} cases are done already.")
+        parallel = settings.parallel or _slots(backend)
+        started = time.monotonic()
+        stopped = "interrupted"
+        try:
+            runner.run(parallel, lambda record: on_record(record, len(cases)))
+            stopped = f"the server stopped answering: {runner.gone}" if runner.gone else ""
+        finally:
+            result = {
+                "label": settings.label or backend.model,
+                "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                "settings": {**facts, "parallel": parallel},
+                "fingerprint": fingerprint,
+                "seconds": round(time.monotonic() - started, 1),
+                "stopped": stopped,
+                "summary": summarize(runner.results()),
+                "records": runner.results(),
+            }
+            write_json(out / "results.json", result)
+            write_text(out / "report.md", markdown_report(result))
+    return result
+
+
+def _fingerprint(backend: OpenAI) -> dict:
+    try:
+        return backend.fingerprint()
+    except Fault as fault:
+        return {"model": backend.model, "unknown": str(fault)}
+
+
+def _slots(backend: OpenAI) -> int:
+    try:
+        return backend.slots()
+    except Fault:
+        return 1
