@@ -14,6 +14,7 @@ What is read from printed parts equals the parts. Other spacing (indentation, on
 breaks inside JSON strings) is read too, and printed in the form above.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 from lib.json_text import SPACES, JsonFault, dump_json, read_json, read_json_prefix
 
 CALL, ARGUMENTS, RESULT = "tool_call:", "arguments:", "Result:"
+STRAY = re.compile(r"(?:(^[ \t]*))?(tool_call:|Result:)(?=([^\n]{0,200}\n[ \t]*arguments:)?)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,20 +161,19 @@ class _Reader:
             words = words[:-2] if words.endswith("\n\n") else words.removesuffix("\n")
         self.parts.append(Text(words))
         self.pending = 0
-        for word, code in ((CALL, "bad-call"), (RESULT, "stray-result")):
-            if word in words:
-                self.add_stray(word, code, start, end)
+        if CALL in words or RESULT in words:
+            self.note_strays(start, end)
 
-    def add_stray(self, word: str, code: str, start: int, end: int) -> None:
-        """Report lines of plain words that start like a call or a result but are none."""
-        at = self.text.find(word, start, end)
-        while at >= 0:
-            before = self.text[max(start, at - 200) : at].rstrip(" \t")
-            if (at == 0 or not before or before.endswith("\n")) and code == "bad-call":
-                self.fault(code, f'a line starts with "{CALL}" but no "{ARGUMENTS}" line follows', at)
-            elif at == 0 or not before or before.endswith("\n"):
-                self.fault(code, f'a line starts with "{RESULT}" but no call stands before it', at, "warning")
-            at = self.text.find(word, at + len(word), end)
+    def note_strays(self, start: int, end: int) -> None:
+        """Report what looks like a call or a result in plain words and was not read as one."""
+        for match in STRAY.finditer(self.text, start, end):
+            at_line_start, word, arguments_follow = match[1] is not None, match[2], match[3] is not None
+            if word == CALL and arguments_follow:
+                self.fault("bad-call", f'"{CALL}" does not start its line; the call is read as words', match.start(2))
+            elif word == CALL and at_line_start:
+                self.fault("bad-call", f'a line starts with "{CALL}" but no "{ARGUMENTS}" line follows', match.start(2))
+            elif word == RESULT and at_line_start:
+                self.fault("stray-result", f'"{RESULT}" without a call before it is read as words', match.start(2))
 
     def add_call(self, at: int, start: int, limit: int) -> int:
         name = self.text[at + len(CALL) : self.text.index("\n", at)].strip()
@@ -188,6 +189,8 @@ class _Reader:
 
     def add_result(self, start: int, limit: int) -> int:
         start = SPACES.match(self.text, start).end()
+        following = self.text.find(f"\n{RESULT}", start, limit)
+        limit = limit if following < 0 else following
         value, end, raw = self.read_value(start, limit, "bad-result")
         self.parts.append(Result(value if raw is None else None, raw))
         self.pending -= 1
