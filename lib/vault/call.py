@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from lib.toolset import Toolset
+
 
 class ToolError(Exception):
     """A refusal the model sees: `{"success": false, **fields, "error": text}`."""
@@ -18,10 +20,11 @@ class Context:
     """One call's surroundings: the stored session and workspace it runs in, and the context as it was given.
 
     Ids in a context belong to the host: an id that is stored is taken as it is, any other
-    well-formed id stands for the vault's current session or workspace.
+    well-formed id stands for the vault's current session or workspace. `toolset` is the one in force.
     """
 
     tool: str
     session_id: str
     workspace_id: str
     given: dict
+    toolset: Toolset

@@ -5,12 +5,20 @@ from typing import Any
 import orjson
 
 from lib.toolset import Finding, Toolset, load_toolset
-from lib.vault import content, folders
+from lib.vault import content, folders, librarian, sessions, states, workspace_fields, workspaces
 from lib.vault.call import Context, ToolError
 from lib.vault.state import Trace, Vault
 
 # Every tool: (vault, args without "context", Context) -> result body; refuses by raising ToolError.
-TOOLS = {**folders.TOOLS, **content.TOOLS}
+TOOLS = {
+    **folders.TOOLS,
+    **content.TOOLS,
+    **sessions.TOOLS,
+    **states.TOOLS,
+    **workspaces.TOOLS,
+    **workspace_fields.TOOLS,
+    **librarian.TOOLS,
+}
 
 PATH_PARAMETERS = ("path", "newPath", "filePath", "sourcePath", "targetPath", "savePath", "rootFolder")
 
@@ -33,7 +41,7 @@ def execute(vault: Vault, name: str, arguments: Any, toolset: Toolset | None = N
     if findings:
         return _envelope({"success": False, "error": _sentence(findings[0])}, _given(arguments))
     given = arguments.pop("context")
-    context = _context(vault, name, given)
+    context = _context(vault, name, given, toolset)
     vault.tick()
     try:
         result = {"success": True, **TOOLS[name](vault, arguments, context)}
@@ -43,7 +51,7 @@ def execute(vault: Vault, name: str, arguments: Any, toolset: Toolset | None = N
     return _envelope(result, given)
 
 
-def _context(vault: Vault, name: str, given: dict) -> Context:
+def _context(vault: Vault, name: str, given: dict, toolset: Toolset) -> Context:
     session = vault.sessions.get(given["sessionId"])
     workspace = given["workspaceId"]
     return Context(
@@ -51,6 +59,7 @@ def _context(vault: Vault, name: str, given: dict) -> Context:
         session_id=session.id if session else vault.current_session,
         workspace_id=workspace if workspace in vault.workspaces else vault.current_workspace,
         given=given,
+        toolset=toolset,
     )
 
 
