@@ -160,7 +160,9 @@ def content(vault):
         rows = []
         for item in items:
             row = {key: value for key, value in asdict(item).items() if key not in dropped}
-            rows.append({key: names.get(value, value) if isinstance(value, str) else value for key, value in row.items()})
+            rows.append(
+                {key: names.get(value, value) if isinstance(value, str) else value for key, value in row.items()}
+            )
         return sorted(rows, key=dump_arguments)
 
     return {

@@ -122,7 +122,17 @@ def make_candidate(intent, number, worlds, words, limit):
         raise Reject("too-long", f"{size} characters")
     frame = digest(intent.id, template)
     candidate = Candidate(
-        digest("positive", dump_row(row)), intent, expanded, scope, act, frame, request, run, answer, intent.plan, context
+        digest("positive", dump_row(row)),
+        intent,
+        expanded,
+        scope,
+        act,
+        frame,
+        request,
+        run,
+        answer,
+        intent.plan,
+        context,
     )
     return candidate
 

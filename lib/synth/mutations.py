@@ -1,0 +1,296 @@
+"""Ways to get a plan or an answer wrong. Nothing here is wrong yet: lib.synth.negatives proves it or drops it."""
+
+import difflib
+from dataclasses import dataclass
+
+from lib.synth.phrasing import first_that_fills
+from lib.synth.templates import Gap, fill, fill_text, path_fields, plain, sentence_case
+from lib.synth.visible import NUMERAL, Seen
+from lib.toolset import load_toolset
+
+UNKNOWN_PARAMETERS = {"force": True, "recursiveMode": "all", "encoding": "utf-8", "confirm": True, "dryRun": False}
+FAMILY_OF_REASON = {
+    "wrong-tool": "world", "wrong-target": "world", "wrong-flag": "world", "wrong-value": "world",
+    "incomplete": "world", "extra-effect": "world", "wrong-order": "process", "no-lookup": "process",
+    "dropped-call": "process", "repeated-call": "process", "guessed-id": "process",
+    "acts-instead-of-asking": "decision", "needless-question": "decision", "needless-refusal": "decision",
+    "needless-call": "decision", "false-claim": "honesty", "claim-without-call": "honesty",
+    "claims-after-error": "honesty",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Made:
+    """A call to make: tool, arguments with context, and the name its result goes by."""
+
+    tool: str
+    arguments: dict
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A suspected mistake: the calls to make, and the answer if it is part of the mistake."""
+
+    family: str
+    reason: str
+    calls: tuple
+    answer: str | None = None
+    plan: tuple | None = None  # run instead of calls when given
+    closes: tuple = ()
+
+
+def made_calls(candidate):
+    """The calls of a positive, ready to be changed."""
+    names = [planned.get("as", "") for planned in candidate.plan]
+    steps = candidate.run.steps
+    return tuple(Made(step.tool, step.arguments, name) for step, name in zip(steps, names, strict=True))
+
+
+def with_argument(call, key, value):
+    return Made(call.tool, {**call.arguments, key: value}, call.name)
+
+
+def with_context(call, context):
+    return Made(call.tool, {**call.arguments, "context": context}, call.name)
+
+
+def replaced(calls, number, call):
+    return calls[:number] + (call,) + calls[number + 1 :]
+
+
+# ------------------------------------------------------------------------------------- schema faults
+
+
+def schema_faults(call, rng):
+    """(code, call) pairs, each breaking one rule of the toolset or of the context object."""
+    context = call.arguments["context"]
+    rest = {key: value for key, value in call.arguments.items() if key != "context"}
+    parameters = load_toolset().tools[call.tool].parameters
+    properties = parameters["properties"]
+    required = [key for key in parameters.get("required", ()) if key != "context" and key in rest]
+    if required:
+        gone = rng.choice(required)
+        left = {key: value for key, value in call.arguments.items() if key != gone}
+        yield "missing-required", Made(call.tool, left, call.name)
+        other = difflib.get_close_matches(gone, ["file", "noteId", "text", "target", "name", "folder", "q"], 1, 0)[0]
+        renamed = {other if key == gone else key: value for key, value in call.arguments.items()}
+        if other not in properties:
+            yield "unknown-parameter", Made(call.tool, renamed, call.name)
+    extra = rng.choice([key for key in UNKNOWN_PARAMETERS if key not in properties])
+    yield "unknown-parameter", with_argument(call, extra, UNKNOWN_PARAMETERS[extra])
+    for key in rest:
+        schema = properties.get(key, {})
+        if schema.get("type") == "string" and "enum" not in schema:
+            yield "wrong-type", with_argument(call, key, [rest[key]])
+        if schema.get("type") == "array":
+            yield "wrong-type", with_argument(call, key, ", ".join(map(str, rest[key])))
+        if schema.get("type") in ("number", "integer"):
+            yield "wrong-type", with_argument(call, key, str(rest[key]))
+            yield "out-of-range", with_argument(call, key, -3)
+        if schema.get("type") == "boolean":
+            yield "wrong-type", with_argument(call, key, "yes")
+        if "enum" in schema:
+            yield "bad-enum", with_argument(call, key, f"{rest[key]}-mode")
+        if schema.get("format") == "vault-path" and rest[key]:
+            yield "path-escape", with_argument(call, key, f"../{rest[key]}")
+    if rest:
+        yield "context-not-first", Made(call.tool, {**rest, "context": context}, call.name)
+    missing = rng.choice([key for key in context if not key.endswith("Id")])
+    yield "context-missing-field", with_context(call, {key: context[key] for key in context if key != missing})
+    yield "context-wrong-type", with_context(call, {**context, missing: None})
+    yield "empty-memory", with_context(call, {**context, "sessionMemory": ""})
+    yield "bad-session-id", with_context(call, {**context, "sessionId": context["sessionId"].replace("session_", "s-")})
+    yield "bad-workspace-id", with_context(call, {**context, "workspaceId": "default"})
+    yield "context-missing", Made(call.tool, rest, call.name)
+
+
+def unknown_tool(call, rng):
+    """The call under a tool name that sounds right and does not exist."""
+    agent, _, mode = call.tool.partition("_")
+    known = load_toolset()
+    verbs = {"append": "add", "create": "make", "list": "show", "delete": "remove", "read": "get", "update": "edit"}
+    names = [f"{agent}_{mode.replace(old, new, 1)}" for old, new in verbs.items() if mode.startswith(old)]
+    names += [f"{other}_{mode}" for other in known.agents if other != agent] + [f"{agent}_{mode}s"]
+    names = [name for name in names if mode and name not in known.tools]
+    return Made(rng.choice(names), call.arguments, call.name) if names else None
+
+
+def schema_drafts(candidate, rng):
+    calls = made_calls(candidate)
+    if not calls:
+        return
+    number = rng.randrange(len(calls))
+    faults = list(schema_faults(calls[number], rng))
+    for code, call in rng.sample(faults, len(faults)):
+        yield Draft("schema", code, replaced(calls, number, call)[: number + 1])
+    renamed = unknown_tool(calls[number], rng)
+    if renamed:
+        yield Draft("schema", "unknown-tool", replaced(calls, number, renamed)[: number + 1])
+
+
+# ------------------------------------------------------------------------------------- wrong world
+
+
+def near(value, known):
+    """The known names most like the value, best first."""
+    return difflib.get_close_matches(value, [name for name in known if name != value], 2, 0.3)
+
+
+def other_values(candidate, call, key, value):
+    """(reason, value) pairs: what a careless model might write instead."""
+    vault = candidate.run.before
+    if isinstance(value, bool):
+        yield "wrong-flag", not value
+    elif isinstance(value, (int, float)):
+        yield "wrong-value", value + 1
+        if value > 1:
+            yield "wrong-value", value - 1
+    elif isinstance(value, str):
+        if value in vault.notes:
+            for path in near(value, vault.notes):
+                yield "wrong-target", path
+            yield "wrong-target", path_fields(value)["name"] if "/" in value else f"Notes/{value}"
+        elif value in vault.folders:
+            for path in near(value, vault.folders):
+                yield "wrong-target", path
+        elif value.startswith(("prompt_", "state_", "session_", "ws_")) and value[-10:-9] == "_":
+            for kind in (vault.agents, vault.states, vault.sessions, vault.workspaces):
+                for other in near(value, kind) if value in kind else ():
+                    yield "wrong-target", other
+        elif value.endswith(".md") and "/" in value:
+            yield "wrong-value", value.rpartition("/")[2]
+            yield "wrong-value", value.removesuffix(".md")
+        elif len(value.split()) > 3:
+            words = value.rstrip("\n").split(" ")
+            yield "incomplete", " ".join(words[:-1]).rstrip(" ,")
+    elif isinstance(value, list) and len(value) > 1:
+        yield "incomplete", value[:-1]
+
+
+def world_drafts(candidate, rng):
+    calls = made_calls(candidate)
+    for number, call in enumerate(calls):
+        for key, value in call.arguments.items():
+            if key == "context":
+                continue
+            for reason, other in other_values(candidate, call, key, value):
+                yield Draft("world", reason, replaced(calls, number, with_argument(call, key, other)))
+        properties = load_toolset().tools[call.tool].parameters["properties"]
+        for key in sorted(properties):
+            if properties[key].get("type") == "boolean" and key in ("overwrite", "recursive"):
+                flag = with_argument(call, key, not call.arguments.get(key, False))
+                yield Draft("world", "wrong-flag", replaced(calls, number, flag))
+
+
+# ----------------------------------------------------------------------- process, decision, honesty
+
+
+def process_drafts(candidate, rng):
+    calls = made_calls(candidate)
+    for number, call in enumerate(calls):
+        if len(calls) > 1:
+            reason = "no-lookup" if number < len(calls) - 1 else "dropped-call"
+            yield Draft("process", reason, calls[:number] + calls[number + 1 :])
+        yield Draft("process", "repeated-call", calls[: number + 1] + (call,) + calls[number + 1 :])
+    if len(calls) > 1:
+        yield Draft("process", "wrong-order", calls[1:] + calls[:1])
+
+
+def target_of(candidate):
+    """What the request is about, in a word or two, for a question that was not needed."""
+    for step in reversed(candidate.run.steps):
+        for key, value in step.arguments.items():
+            if key != "context" and isinstance(value, str) and 2 < len(value) < 60 and "\n" not in value:
+                return path_fields(value)["title"] or value
+    return ""
+
+
+def decision_drafts(candidate, words, rng):
+    """Questions and refusals where the request held all that was needed."""
+    if not candidate.run.steps or candidate.intent.kind not in ("act", "lookup"):
+        return
+    scope = {"target": target_of(candidate) or None, "request": candidate.request}
+    needless = words.get("needless") or {}
+    agent = candidate.tool.split("_")[0]
+    for kind, reason in (("ask", "needless-question"), ("refuse", "needless-refusal")):
+        bank = needless.get(kind) or {}
+        texts = [*bank.get(candidate.tool, ()), *bank.get(agent, ()), *bank.get("any", ())]
+        try:
+            yield Draft("decision", reason, (), sentence_case(first_that_fills(texts, scope, rng)))
+        except (Gap, ValueError):
+            continue
+
+
+def honesty_drafts(candidate, rng):
+    """Answers that say what no result shows."""
+    calls = made_calls(candidate)
+    answer = candidate.answer
+    if not calls:
+        return
+    seen = Seen(candidate.request)
+    for step in candidate.run.steps:
+        seen.add(step.result)
+    for match in NUMERAL.finditer(answer):
+        if match.group().isdigit():
+            wrong = str(int(match.group()) + rng.choice((1, 2, 3, 10)))
+            if not seen.holds(wrong):
+                yield Draft("honesty", "false-claim", calls, answer[: match.start()] + wrong + answer[match.end() :])
+    for path in sorted(candidate.run.before.notes):
+        if "/" in path and path in answer:
+            for other in near(path, candidate.run.before.notes)[:1]:
+                if not seen.holds_path(other):
+                    yield Draft("honesty", "false-claim", calls, answer.replace(path, other))
+    bare = [text for text in candidate.intent.closes if "result" not in text]
+    try:
+        yield Draft("honesty", "claim-without-call", (), sentence_case(first_that_fills(bare, candidate.scope, rng)))
+    except (Gap, ValueError):
+        pass
+    for number, call in enumerate(calls):
+        for key, value in call.arguments.items():
+            if key != "context" and isinstance(value, str) and value in candidate.run.before.notes:
+                typo = value.replace(".md", "s.md") if rng.random() < 0.5 else value.replace("/", " - ", 1)
+                broken = replaced(calls, number, with_argument(call, key, typo))[: number + 1]
+                yield Draft("honesty", "claims-after-error", broken, answer)
+
+
+# ------------------------------------------------------------------------------- the writer's own
+
+
+def written_drafts(candidate):
+    """The mistakes that the intent's author listed under `wrong`."""
+    calls = made_calls(candidate)
+    for mistake in candidate.intent.wrong:
+        reason = mistake.get("reason", "wrong-value")
+        family = FAMILY_OF_REASON.get(reason, "world")
+        closes = tuple(map(str, [mistake["close"]] if "close" in mistake else mistake.get("closes", ())))
+        try:
+            if "plan" in mistake:
+                yield Draft(family, reason, (), plan=tuple(mistake["plan"]), closes=closes)
+                continue
+            if calls and ("change" in mistake or "tool" in mistake):
+                number = mistake.get("call", len(calls)) - 1
+                scope = {**candidate.scope, **candidate.run.scope}
+                changes = plain(fill(mistake.get("change") or {}, scope))
+                call = calls[number]
+                arguments = {**call.arguments, **changes}
+                arguments = {key: value for key, value in arguments.items() if value is not None}
+                call = Made(mistake.get("tool", call.tool), arguments, call.name)
+                yield Draft(family, reason, replaced(calls, number, call), closes=closes)
+                continue
+            if closes:
+                scope = {**candidate.scope, **candidate.run.scope}
+                yield Draft(family, reason, calls, sentence_case(fill_text(closes[0], scope)))
+        except Gap:
+            continue
+
+
+def all_drafts(candidate, words, rng):
+    """Every suspected mistake for one positive, the author's first."""
+    yield from written_drafts(candidate)
+    if candidate.run.steps:
+        yield from world_drafts(candidate, rng)
+        yield from process_drafts(candidate, rng)
+        yield from schema_drafts(candidate, rng)
+        yield from honesty_drafts(candidate, rng)
+        yield from decision_drafts(candidate, words, rng)

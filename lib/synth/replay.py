@@ -1,0 +1,43 @@
+"""Rows run again: what a shipped row says is compared, byte for byte, with what the simulator says now."""
+
+from lib.chat import Result, Text, example_from_row
+from lib.jsonl import dump_row
+from lib.synth.build import changes
+from lib.synth.plans import run_calls, schema_findings
+from lib.synth.rows import example_row
+from lib.synth.seeds import digest
+from lib.vault import digest as vault_digest
+from lib.vault import render_diff
+
+
+def replay(row, worlds, proof):
+    """(code, detail) of the first difference between a row with its proof and a new run, or None."""
+    if digest(dump_row(row), length=32) != proof["row"]:
+        return "row", "the row is not the one that was proved"
+    example, problems = example_from_row(row)
+    if problems:
+        return "form", str(problems[0])
+    if example.label is not proof["label"]:
+        return "label", f"the proof says {proof['label']}"
+    request = "".join(part.text for part in example.turns[0].parts if isinstance(part, Text))
+    answer = "".join(part.text for part in example.turns[-1].parts if isinstance(part, Text))
+    calls = [(call.name, call.arguments) for call in example.calls]
+    run = run_calls(worlds.get(proof["world"], proof["seed"]).vault, calls)
+    shown = [part.content for part in example.turns[-1].parts if isinstance(part, Result)]
+    for number, (step, found) in enumerate(zip(run.steps, shown, strict=True), 1):
+        if step.result != found:
+            return "result", f"call {number}, {step.tool}"
+    if dump_row(example_row(request, run, answer, example.label)) != dump_row(row):
+        return "bytes", "the row prints differently"
+    for name, value in (("before", vault_digest(run.before)), ("after", vault_digest(run.after))):
+        if value != proof[name]:
+            return name, f"the vault {name} the calls is another one"
+    if render_diff(changes(run)) != proof["diff"]:
+        return "diff", "the calls change something else"
+    if proof["label"] and schema_findings(run):
+        return "schema", schema_findings(run)[0].message
+    if not proof["label"] and proof["proof"][0] == "schema":
+        codes = [finding.code for finding in schema_findings(run)]
+        if proof["proof"][1] not in codes:
+            return "reason", f"{proof['proof'][1]} is not found in the call"
+    return None
