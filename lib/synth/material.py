@@ -13,9 +13,9 @@ KINDS = ("act", "lookup", "repair", "ask", "cannot", "direct")
 ACTS = ("order", "question", "need", "short", "polite", "me", "messy")
 CONTEXT_PARTS = ("goal", "subgoal", "why", "memory")
 GOALS = (
-    "has lacks starts ends exists gone opened shows value agent session state workspace "
-    "no_agent no_session no_state no_workspace"
-).split()
+    "has", "lacks", "starts", "ends", "exists", "gone", "opened", "shows", "value",
+    "agent", "session", "state", "workspace", "no_agent", "no_session", "no_state", "no_workspace",
+)  # fmt: skip
 STEP_FIELDS = {"tool", "with", "why", "memory", "subgoal", "as", "fails"}
 WRONG_FIELDS = {"reason", "change", "call", "tool", "plan", "close", "closes"}
 INTENT_FIELDS = {

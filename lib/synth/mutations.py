@@ -1,6 +1,7 @@
 """Ways to get a plan or an answer wrong. Nothing here is wrong yet: lib.synth.negatives proves it or drops it."""
 
 import difflib
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lib.synth.phrasing import first_that_fills
@@ -216,10 +217,8 @@ def decision_drafts(candidate, words, rng):
     for kind, reason in (("ask", "needless-question"), ("refuse", "needless-refusal")):
         bank = needless.get(kind) or {}
         texts = [*bank.get(candidate.tool, ()), *bank.get(agent, ()), *bank.get("any", ())]
-        try:
+        with suppress(Gap):
             yield Draft("decision", reason, (), sentence_case(first_that_fills(texts, scope, rng)))
-        except (Gap, ValueError):
-            continue
 
 
 def honesty_drafts(candidate, rng):
@@ -242,10 +241,8 @@ def honesty_drafts(candidate, rng):
                 if not seen.holds_path(other):
                     yield Draft("honesty", "false-claim", calls, answer.replace(path, other))
     bare = [text for text in candidate.intent.closes if "result" not in text]
-    try:
+    with suppress(Gap):
         yield Draft("honesty", "claim-without-call", (), sentence_case(first_that_fills(bare, candidate.scope, rng)))
-    except (Gap, ValueError):
-        pass
     for number, call in enumerate(calls):
         for key, value in call.arguments.items():
             if key != "context" and isinstance(value, str) and value in candidate.run.before.notes:

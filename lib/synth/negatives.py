@@ -58,8 +58,9 @@ def prove(candidate, run, answer):
         return "goal", "not reached" if run.steps else "not reached: no call was made"
     wanted, found = effect(reference), effect(run)
     if wanted != found:
-        differing = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
-        return "effect", differing[0]
+        differing = {key for key in {**wanted, **found} if key not in wanted or key not in found}
+        differing |= {key for key in wanted if key in found and wanted[key] != found[key]}
+        return "effect", min(differing)
     if len(run.steps) > len(reference.steps):
         return "needless", run.steps[-1].tool
     claims = unbacked_claims(answer, candidate.request, run)
@@ -89,8 +90,7 @@ def answer_for(candidate, draft, run, words, rng):
         if admit and rng.random() < HONEST_SHARE:
             error = str(run.steps[-1].result.get("error", "")).rstrip(".")
             return sentence_case(first_that_fills(admit, {**scope, "error": error}, rng))
-    own = [run.scope.get("result")] and candidate.intent.closes
-    return sentence_case(first_that_fills(own, scope, rng))
+    return sentence_case(first_that_fills(candidate.intent.closes, scope, rng))
 
 
 def proven_negatives(candidate, words, limit, rejects):

@@ -28,7 +28,8 @@ def request_text(act, template, scope, words, rng):
         return text
     if rng.random() < OPENING_SHARE and around.get("before"):
         opening = rng.choice(around["before"])
-        text = opening + (text if opening.rstrip()[-1:] in ".!?:" else lower_start(text))
+        small = str(around.get("small_starts", "")).split()
+        text = opening + (text if opening.rstrip()[-1:] in ".!?:" else lower_start(text, small))
     else:
         text = sentence_case(text)
     if rng.random() < ENDING_SHARE and around.get("after") and text[-1:] in ".!?":
@@ -36,20 +37,9 @@ def request_text(act, template, scope, words, rng):
     return text
 
 
-def lower_start(text):
-    """The text with a small first letter, unless its first word is a name, "I" or quoted."""
-    word = text.split(" ", 1)[0]
-    keep = word[1:] != word[1:].lower() or word in ("I", "I'm", "I'd", "I'll", "I've") or "/" in word or "." in word
-    common = word.lower().strip(",") in COMMON_STARTS
-    return text if keep or not common else text[0].lower() + text[1:]
-
-
-COMMON_STARTS = set(
-    "add append put write insert make create set change replace fix find search look show list read open move rename "
-    "delete remove drop copy duplicate turn switch run give tell what which where when who how is are do does can could "
-    "would will please the a an there this that these my we it in on at from under for start save load go get check "
-    "update edit correct take bring pull have has need want stick tack pop file let keep swap mark note log draft".split()
-)
+def lower_start(text, small):
+    """The text with a small first letter when its first word is one of the `small` ones."""
+    return text[0].lower() + text[1:] if text.split(" ", 1)[0].lower().strip(",") in small else text
 
 
 def close_text(intent, run, scope, rng):
@@ -107,12 +97,9 @@ class Context:
         given = planned.get(name)
         general = (self.words.get(name) or {}).get(str(planned.get("tool", "")), ())
         own = self.intent.context.get(name, ())
-        if number and name in ("why", "subgoal") or not own:
-            options = given or general or own
-        else:
-            options = given or own
-        if not options:
-            options = [f"{self.intent.id.replace('-', ' ')}"]
+        # The intent speaks of its main call; a later call is better described by its tool.
+        first, second = (general, own) if number and name in ("why", "subgoal") else (own, general)
+        options = given or first or second or self.intent.id.replace("-", " ")
         options = [options] if isinstance(options, str) else options
         return first_that_fills(options, {**self.scope, **scope}, rng)
 

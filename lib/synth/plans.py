@@ -179,6 +179,6 @@ def content(vault):
 
 
 def effect(run):
-    """What the run changed: a mapping from place to new value, empty when nothing did."""
+    """What the run changed: a mapping from place to new value (None: gone), empty when nothing did."""
     before, after = content(run.before), content(run.after)
     return {key: after.get(key) for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)}
