@@ -44,7 +44,7 @@ ifneq ($(origin DATA),undefined)
 $(if $(strip $(DATA)),,$(error DATA is empty; name a file: DATA=datasets/syngen_tools_sft.jsonl))
 $(foreach file,$(DATA),$(if $(wildcard $(file)),,$(error DATA names '$(file)', which does not exist)))
 endif
-SOURCES  := $(wildcard datasets/*.jsonl)
+SOURCES  := $(filter-out %.proof.jsonl,$(wildcard datasets/*.jsonl))
 SFT_DATA := $(or $(DATA),datasets/syngen_tools_sft.jsonl)
 KTO_DATA := $(or $(DATA),datasets/syngen_tools_kto.jsonl)
 
@@ -72,8 +72,8 @@ SFT_RUN ?= $(shell cat $(STATE)/sft.run 2>/dev/null)
 REPORTS := $(SOURCES:datasets/%.jsonl=build/validated/%.json)
 
 MODEL_FLAGS = --platform $(PLATFORM) --size $(SIZE) --format $(FORMAT) --tools-in-prompt $(TOOLS_IN_PROMPT)
-FLAGS_sft   = $(strip $(MODEL_FLAGS) --data $(SFT_DATA) $(SFT_ARGS))
-FLAGS_kto   = $(strip $(MODEL_FLAGS) --data $(KTO_DATA) $(if $(SFT_RUN),--from-run $(SFT_RUN)) $(KTO_ARGS))
+FLAGS_sft   = $(strip $(MODEL_FLAGS) $(SFT_ARGS) $(SFT_DATA))
+FLAGS_kto   = $(strip $(MODEL_FLAGS) $(if $(SFT_RUN),--from-run $(SFT_RUN)) $(KTO_ARGS) $(KTO_DATA))
 # Switches that change how a training is driven, not what comes out.
 SWITCHES    = $(strip $(if $(call on,RESUME),--resume) $(if $(call on,YES),--yes))
 DRY         = $(call on,DRY_RUN)
@@ -182,7 +182,8 @@ serve: $(READY) ## Serve a run's GGUF with llama-server
 	$(PYTHON) -m scripts.serve $(if $(RUN),--run $(RUN))
 
 eval: $(LIGHT) ## Score a model: BACKEND=llamacpp (own server), ollama, lmstudio, vllm, openai
-	$(PYTHON) -m evaluator --backend $(BACKEND) $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) --prompts $(PROMPTS) $(EVAL_ARGS)
+	$(PYTHON) -m evaluator --backend $(BACKEND) $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) \
+	  --prompts $(PROMPTS) --format $(FORMAT) $(if $(call on,RESUME),--resume) $(EVAL_ARGS)
 
 ##@ Develop
 .PHONY: test lint format lock bench clean

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from lib.env import load_env
 from lib.errors import CannotRun
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
@@ -37,6 +38,7 @@ class Command(click.Command):
     """A click command whose failures end in a sentence and a stable exit code."""
 
     def invoke(self, ctx: click.Context):
+        load_env()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

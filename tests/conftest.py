@@ -23,3 +23,9 @@ def root():
 def in_project_folder(monkeypatch):
     """Every test starts in the project's folder, where commands are run from."""
     monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture(autouse=True)
+def no_env_file(monkeypatch):
+    """Your .env decides no test."""
+    monkeypatch.setattr("lib.env.ENV_FILE", Path("/nonexistent/.env"))
