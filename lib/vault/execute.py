@@ -40,6 +40,8 @@ def execute(vault: Vault, name: str, arguments: Any, toolset: Toolset | None = N
     findings = toolset.check(name, arguments)
     if findings:
         return _envelope({"success": False, "error": _sentence(findings[0])}, _given(arguments))
+    if name not in TOOLS:
+        return {"success": False, "error": f"{name} has a schema but cannot be run here"}
     given = arguments.pop("context")
     context = _context(vault, name, given, toolset)
     vault.tick()
