@@ -5,7 +5,18 @@ from typing import Any
 import orjson
 
 from lib.toolset import Finding, Toolset, load_toolset
-from lib.vault import content, folders, librarian, sessions, states, workspace_fields, workspaces
+from lib.vault import (
+    agents,
+    commands,
+    content,
+    folders,
+    librarian,
+    meta,
+    sessions,
+    states,
+    workspace_fields,
+    workspaces,
+)
 from lib.vault.call import Context, ToolError
 from lib.vault.state import Trace, Vault
 
@@ -18,6 +29,9 @@ TOOLS = {
     **workspaces.TOOLS,
     **workspace_fields.TOOLS,
     **librarian.TOOLS,
+    **agents.TOOLS,
+    **commands.TOOLS,
+    **meta.TOOLS,
 }
 
 PATH_PARAMETERS = ("path", "newPath", "filePath", "sourcePath", "targetPath", "savePath", "rootFolder")

@@ -1,6 +1,8 @@
 """Changes to the vault's files and folders, which the tools build on; paths come from paths.clean."""
 
 import dataclasses
+import itertools
+import posixpath
 
 from lib.vault.call import ToolError
 from lib.vault.paths import is_inside, parent, parents
@@ -12,6 +14,13 @@ MAX_TEXT = 16 * 1024 * 1024  # characters of one file
 def exists(vault: Vault, path: str) -> bool:
     """True for a file, a folder and the root."""
     return not path or path in vault.notes or path in vault.folders
+
+
+def free_path(vault: Vault, path: str) -> str:
+    """The path itself when nothing is there, else the first of "name 1.ext", "name 2.ext", ... that is free."""
+    stem, extension = posixpath.splitext(path)
+    numbered = (f"{stem} {number}{extension}" for number in itertools.count(1))
+    return next(candidate for candidate in itertools.chain((path,), numbered) if not exists(vault, candidate))
 
 
 def make_folder(vault: Vault, path: str) -> None:
