@@ -36,9 +36,14 @@ class Case:
     vault: dict = field(default_factory=dict)
 
     def accepted(self, index: int) -> dict:
-        """What call `index` may hold: the gold arguments, each replaced by its own rule where the case has one."""
+        """What call `index` may hold: the gold arguments, each replaced by its own rule where the case has one.
+
+        A rule for "id|name" holds for either parameter, of which one at least must be there.
+        """
+        rules = self.arguments[index] if index < len(self.arguments) else {}
+        ruled = {name for key in rules for name in key.split("|")}
         gold = self.gold[index]["arguments"] if index < len(self.gold) else {}
-        return {**gold, **(self.arguments[index] if index < len(self.arguments) else {})}
+        return {**{name: value for name, value in gold.items() if name not in ruled}, **rules}
 
 
 def load_cases(names: list[str], toolset: Toolset, limit: int | None = None) -> list[Case]:

@@ -149,15 +149,17 @@ def _wrong_arguments(
     accepted = filled(case.accepted(position), earlier)
     properties = tool.parameters.get("properties", {}) if tool else {}
     wrong = []
-    for name, rule in accepted.items():
-        if name not in call.arguments:
-            if not may_be_left_out(rule) and not same_json(_default(properties, name), rule):
-                wrong.append(("missing-argument", name, "was left out"))
-        elif why := why_not(rule, call.arguments[name], properties.get(name, {})):
-            wrong.append(("wrong-argument", name, why))
+    for key, rule in accepted.items():
+        given = [name for name in key.split("|") if name in call.arguments]
+        if not given and not may_be_left_out(rule) and not same_json(_default(properties, key), rule):
+            wrong.append(("missing-argument", key, "was left out"))
+        for name in given:
+            if why := why_not(rule, call.arguments[name], properties.get(name, {})):
+                wrong.append(("wrong-argument", name, why))
+    known = {name for key in accepted for name in key.split("|")} | UNJUDGED
     for name, value in call.arguments.items():
-        judged = name in properties and name not in accepted and name not in UNJUDGED
-        if judged and not same_json(_default(properties, name), value):
+        # A name outside the schema is a finding of its own already.
+        if name in properties and name not in known and not same_json(_default(properties, name), value):
             wrong.append(("unexpected-argument", name, "was not asked for"))
     return wrong
 

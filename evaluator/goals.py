@@ -45,11 +45,14 @@ def adapted_plan(case: Case, made: list[dict], toolset: Toolset) -> list[dict]:
     for index, (gold, own) in enumerate(zip(case.gold, made, strict=True)):
         properties = toolset.tools[gold["name"]].parameters.get("properties", {})
         arguments = {}
-        for name, rule in case.accepted(index).items():
-            if name in own and (name not in gold["arguments"] or not is_exact(rule, properties.get(name, {}))):
-                arguments[name] = own[name]
-            elif name in gold["arguments"] and (name in own or not may_be_left_out(rule)):
-                arguments[name] = gold["arguments"][name]
+        for key, rule in case.accepted(index).items():
+            names, fixed = key.split("|"), gold["arguments"]
+            given = [name for name in names if name in own]
+            for name in names:
+                if name in own and (name not in fixed or not is_exact(rule, properties.get(name, {}))):
+                    arguments[name] = own[name]
+                elif name in fixed and (name in own or not given and not may_be_left_out(rule)):
+                    arguments[name] = fixed[name]
         plan.append({"name": gold["name"], "arguments": arguments})
     return plan
 
