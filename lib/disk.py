@@ -1,4 +1,4 @@
-"""Disks: the user's cache folder, free space, slow Windows mounts, and a lock against two processes making one thing."""
+"""Disks: the user's cache folder, free space, slow mounts, and a lock against two processes making one thing."""
 
 import contextlib
 import hashlib
@@ -46,12 +46,12 @@ def require_free(path, needed: int, purpose: str) -> None:
     free = shutil.disk_usage(existing_parent(path)).free
     if free < needed:
         raise CannotRun(
-            f"{path}: {size_text(free)} free, but {purpose} needs {size_text(needed)}. Free some space, or use another disk."
+            f"{path}: {size_text(free)} free, but {purpose} needs {size_text(needed)}. Free space, or use another disk."
         )
 
 
 def is_slow(path, mounts: str | None = None) -> bool:
-    """Whether path lies on a Windows drive seen through WSL or on a network drive, where quantization crawls or hangs."""
+    """Whether path lies on a Windows drive seen through WSL or on a network drive, where quantizing crawls or hangs."""
     if mounts is None:
         try:
             mounts = Path("/proc/mounts").read_text(encoding="utf-8")
