@@ -62,6 +62,9 @@ endif
 SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA RUN QUANTS BACKEND MODEL PROMPTS \
   SFT_ARGS KTO_ARGS EVAL_ARGS DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CMAKE
 
+# Read by the build and the search of llama.cpp.
+export LLAMA_CMAKE LLAMA_CPP
+
 # --------------------------------------------------------------- plumbing
 # $(call on,NAME) is empty for an unset switch and for NAME=0.
 on = $(filter-out 0 no false,$($1))

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from lib.disk import is_slow, size_text
+from lib.errors import CannotRun
 
 # platform -> (what the user asked for, what was installed by it)
 REQUIREMENTS = {
@@ -21,7 +22,6 @@ REQUIREMENTS = {
 OLDEST_PYTHON = (3, 11)
 # Bytes for base model, checkpoints, f16 and three quants of a size; weights dominate.
 DISK_NEEDED = {"tiny": 4e9, "3b": 25e9, "7b": 60e9, "13b": 110e9, "20b": 160e9}
-LLAMA_PROGRAMS = ("llama-server", "llama-quantize", "llama-cli")
 
 
 @dataclass(frozen=True)
@@ -150,21 +150,22 @@ def disk_need(size: str) -> Need:
 
 def llama_need() -> Need:
     """llama.cpp ready to use, or what is needed to build it."""
-    folder = os.environ.get("LLAMA_CPP")
-    where = f"{folder}{os.pathsep}{Path(folder) / 'bin'}{os.pathsep}{Path(folder) / 'build/bin'}" if folder else None
-    absent = [name for name in LLAMA_PROGRAMS if not shutil.which(name, path=where)]
-    if not absent:
-        return Need("llama.cpp", "ok", f"found in {folder or 'PATH'}")
-    if folder:
-        fix = "Point LLAMA_CPP at a built llama.cpp, or unset it to build one"
-        return Need("llama.cpp", "missing", f"LLAMA_CPP={folder} has no {', '.join(absent)}", fix)
-    compiler = next((name for name in ("c++", "g++", "clang++") if shutil.which(name)), None)
-    tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    if compiler and shutil.which("cmake", path=tools):
-        return Need("llama.cpp", "ok", f"not on PATH; make gguf builds it once with {compiler}")
-    lacking = "a C++ compiler" if not compiler else "cmake"
-    fix = "make setup" if compiler else "sudo apt install g++   (macOS: xcode-select --install)"
-    return Need("llama.cpp", "missing", f"not on PATH, and {lacking} to build it is missing", fix)
+    from lib import llama_cpp
+
+    try:
+        found = llama_cpp.find()
+        if found:
+            return Need("llama.cpp", "ok", f"{found.server.parent} ({found.origin})")
+        llama_cpp.build_tools()
+    except CannotRun as error:
+        return Need("llama.cpp", "missing", *split_advice(error.message))
+    return Need("llama.cpp", "ok", "not here yet; make gguf builds it once, in about ten minutes of processor time")
+
+
+def split_advice(message: str) -> tuple[str, str]:
+    """(what is wrong, what to do) of a CannotRun's sentences."""
+    wrong, _, advice = message.partition(". ")
+    return wrong.rstrip("."), advice
 
 
 def token_needs(environment) -> list[Need]:

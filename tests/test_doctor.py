@@ -6,7 +6,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from lib import needs
+from lib import llama_cpp, needs
 from lib.needs import Need
 from scripts import doctor
 
@@ -54,28 +54,30 @@ def test_every_asked_package_is_locked():
 
 
 def test_llama_cpp_found_by_its_folder(tmp_path, monkeypatch):
-    for name in needs.LLAMA_PROGRAMS:
+    for name in llama_cpp.TARGETS:
         program = tmp_path / "build/bin" / name
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text("#!/bin/sh\n")
-        program.chmod(0o755)
     monkeypatch.setenv("LLAMA_CPP", str(tmp_path))
-    assert needs.llama_need().state == "ok"
+    need = needs.llama_need()
+    assert (need.state, need.detail) == ("ok", f"{tmp_path}/build/bin (LLAMA_CPP)")
 
 
 def test_a_folder_without_llama_cpp_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("LLAMA_CPP", str(tmp_path))
     need = needs.llama_need()
     assert need.state == "missing"
-    assert "llama-server" in need.detail
+    assert str(tmp_path) in need.detail and "unset LLAMA_CPP" in need.fix
 
 
-def test_no_llama_cpp_and_no_compiler_names_the_package(tmp_path, monkeypatch):
+def test_no_llama_cpp_and_no_compiler_names_what_to_install(tmp_path, monkeypatch):
     monkeypatch.delenv("LLAMA_CPP", raising=False)
+    monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     need = needs.llama_need()
     assert need.state == "missing"
-    assert "compiler" in need.detail and "apt install g++" in need.fix
+    assert "no C++ compiler" in need.detail and "Install one" in need.fix
 
 
 def test_a_full_disk_is_missing_space(monkeypatch):
