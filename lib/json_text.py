@@ -41,7 +41,7 @@ def read_json(text: str) -> tuple[Any, list[JsonFault]]:
     """(value, faults) of a whole JSON text; the value is None after a fault of severity error."""
     try:
         value = orjson.loads(text)
-        if _proven_exact(value, text):
+        if proven_exact(value, text):
             return value, []
     except ValueError:
         pass
@@ -64,7 +64,8 @@ def read_json_prefix(text: str) -> tuple[Any, int, list[JsonFault]]:
     start = SPACES.match(text).end()
     try:
         value, end = decoder.raw_decode(text, start)
-        _count_keys(value, 0, rounding=True)
+        if type(value) in (dict, list) and not _plain(value, 0, rounding=True):
+            raise RecursionError
     except JSONDecodeError as error:
         return None, start, [JsonFault("not-json", f"not JSON: {error.msg} at {_shown(text, error.pos)}", error.pos)]
     except RecursionError:
@@ -94,39 +95,34 @@ def _character_faults(text: str, start: int, end: int) -> list[JsonFault]:
     return faults
 
 
-def _proven_exact(value: Any, text: str) -> bool:
-    """Whether orjson's value is all of the text: as many keys as text has, no number that may have been rounded."""
-    if type(value) is not dict and type(value) is not list:
-        return type(value) in PLAIN
-    if '" :' in text or '"\t' in text or '"\n' in text or '"\r' in text:
-        return False
+def proven_exact(value: Any, text: str) -> bool:
+    """Whether orjson's value holds all of the text: no key dropped, no number rounded, no nesting too deep."""
+    kind = type(value)
+    if kind is not dict and kind is not list:
+        return kind in PLAIN
+    if "\\" in text and "\\u003" in text:
+        return False  # perhaps an escaped colon, which would upset the count
     try:
-        # A quote before a colon ends a key; inside strings such a quote carries a backslash.
-        return text.count('":') - text.count('\\":') == _count_keys(value, 0)
-    except (RecursionError, _Refused):
+        # Every key brings one colon; colons inside strings are the same on both sides.
+        return text.count(":") == orjson.dumps(value).count(b":") and _plain(value, 0)
+    except TypeError:  # nested too deep for orjson to write
         return False
 
 
-def _count_keys(value: Any, depth: int, rounding: bool = False) -> int:
-    """How many keys all objects in value have together; RecursionError beyond MAX_DEPTH, _Refused at a huge float."""
+def _plain(value: Any, depth: int, rounding: bool = False) -> bool:
+    """False when value is nested beyond MAX_DEPTH or, unless rounding may be, holds a float that may be rounded."""
     if depth > MAX_DEPTH:
-        raise RecursionError
-    if type(value) is dict:
-        count = len(value)
-        value = value.values()
-    elif type(value) is list:
-        count = 0
-    else:
-        return 0
-    for item in value:
+        return False
+    for item in value.values() if type(value) is dict else value:
         kind = type(item)
         if kind in PLAIN:
             continue
-        if kind is not float:
-            count += _count_keys(item, depth + 1, rounding)
-        elif not rounding and not -EXACT_BELOW < item < EXACT_BELOW:
-            raise _Refused
-    return count
+        if kind is float:
+            if not rounding and not -EXACT_BELOW < item < EXACT_BELOW:
+                return False
+        elif not _plain(item, depth + 1, rounding):
+            return False
+    return True
 
 
 def _object(pairs: list[tuple[str, Any]], repeated: list[str]) -> dict:

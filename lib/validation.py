@@ -1,0 +1,171 @@
+"""The rules of a dataset: from bytes to problems with a line, a fixed code and a sentence.
+
+Severity says what a problem means: an "error" makes its row invalid; a "warning" is worth a look; "info" is a broken
+tool rule in a row labelled false, which is what such rows are for. Structure is never excused.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from lib.chat import Call, Example, Fault, Result, Text, example_from_row
+from lib.json_text import read_json
+from lib.toolset import Toolset
+
+# What a control character looks like in a line of UTF-8 JSON; most lines hold none of these.
+SUSPECT_BYTES = (rb"\u00", rb"\b", rb"\f", b"\x7f", b"\xc2", b"\xef\xbf\xbd", rb"\ufffd")
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
+ALTERNATING = ["user", "assistant"]
+
+
+class Problem(NamedTuple):
+    """One fault of one row: JSONL line from 1, stable code, sentence, error | warning | info."""
+
+    line: int
+    code: str
+    message: str
+    severity: str = "error"
+
+
+@dataclass
+class ChunkReport:
+    """What a run of lines holds; line numbers are absolute."""
+
+    lines: int = 0  # blank ones included
+    examples: int = 0  # rows that are JSON objects
+    valid: int = 0  # of them, rows without an error
+    true: int = 0
+    false: int = 0
+    row_like: int = 0  # unreadable lines that look like a row
+    problems: list[Problem] = field(default_factory=list)
+
+
+def check_lines(lines: list[bytes], first_line: int, toolset: Toolset) -> ChunkReport:
+    """The report on lines of a JSONL file, the first of which has the number first_line."""
+    report = ChunkReport(lines=len(lines))
+    for number, line in enumerate(lines, start=first_line):
+        line = line.strip(b" \t\r\n")
+        if not line:
+            continue
+        row, faults = read_line(line)
+        if row is None:
+            report.row_like += line.startswith(b"{") and len(line) > 1
+        else:
+            report.examples += 1
+            suspect = any(mark in line for mark in SUSPECT_BYTES)
+            example, problems = check_row(row, toolset, suspect)
+            faults += problems
+            report.true += example.label is True
+            report.false += example.label is False
+        if faults:
+            report.problems += [Problem(number, fault.code, _message(fault), fault.severity) for fault in faults]
+        if row is not None and not any(fault.severity == "error" for fault in faults):
+            report.valid += 1
+    return report
+
+
+def read_line(line: bytes) -> tuple[dict | None, list[Fault]]:
+    """(row, faults) of one line; the row is None when it is no JSON object."""
+    try:
+        text = line.decode()
+    except UnicodeDecodeError as error:
+        message = f"byte {error.start + 1} (0x{line[error.start]:02x}) is not UTF-8"
+        return None, [Fault("bad-encoding", message)]
+    row, found = read_json(text)
+    faults = []
+    for fault in found:
+        code = "not-jsonl" if fault.code == "not-json" else fault.code
+        faults.append(Fault(code, fault.message, fault.severity, place=f"column {fault.offset + 1}"))
+    if type(row) is dict:
+        return row, faults
+    if not any(fault.code == "not-jsonl" for fault in faults):
+        faults.append(Fault("not-jsonl", f"a JSON {type(row).__name__}, not an object; each line must hold one"))
+    return None, faults
+
+
+def check_row(row: Any, toolset: Toolset, suspect: bool = True) -> tuple[Example, list[Fault]]:
+    """(example, faults) of one row; suspect=False skips the search for control characters."""
+    example, faults = example_from_row(row)
+    if not faults or not any(fault.code in ("bad-row", "bad-turn", "unknown-role", "bad-content") for fault in faults):
+        faults += order_rules(example)
+    excused = example.label is False
+    for number, turn in enumerate(example.turns, start=1):
+        calls = 0
+        for part in turn.parts:
+            kind = type(part)
+            if kind is Call:
+                calls += 1
+                if part.raw is None:
+                    findings = toolset.check(part.name, part.arguments)
+                    if findings:
+                        faults += _call_faults(findings, part, number, calls, excused)
+            elif kind is Result:
+                if part.raw is None:
+                    problem = result_problem(part.content)
+                    if problem:
+                        faults.append(Fault("bad-result", problem, place=f"turn {number}, result {calls}"))
+            elif suspect:
+                faults += control_characters(part, number)
+    return example, faults
+
+
+def _call_faults(findings, call: Call, turn: int, number: int, excused: bool) -> Iterator[Fault]:
+    for finding in findings:
+        severity = "info" if excused else finding.severity
+        place = f"turn {turn}, call {number}"
+        message = f"{call.name}: {finding.message}" if finding.code != "unknown-tool" else finding.message
+        yield Fault(finding.code, message, severity, place=place)
+
+
+def order_rules(example: Example) -> list[Fault]:
+    """Faults of who speaks when: an optional system message, then user and assistant in turn, the assistant last."""
+    turns = example.turns
+    roles = [turn.role for turn in turns]
+    faults = []
+    if roles != ALTERNATING:
+        first = 1 if roles[:1] == ["system"] else 0
+        for index in range(first, len(roles)):
+            expected = ALTERNATING[(index - first) % 2]
+            if roles[index] != expected:
+                message = f"the turn is the {roles[index]}'s where the {expected}'s should be"
+                faults.append(Fault("bad-order", message, place=f"turn {index + 1}"))
+                break
+        else:
+            if roles[-1] != "assistant":
+                faults.append(Fault("bad-order", f"the last turn is the {roles[-1]}'s; the assistant must answer"))
+    for number, turn in enumerate(turns, start=1):
+        if not turn.parts or (len(turn.parts) == 1 and type(turn.parts[0]) is Text and not turn.parts[0].text.strip()):
+            code = "empty-answer" if turn.role == "assistant" else "empty-prompt"
+            faults.append(Fault(code, f"the {turn.role} says nothing", place=f"turn {number}"))
+    return faults
+
+
+def result_problem(content: Any) -> str | None:
+    """Why a tool result has the wrong shape, or None: an object with a true success, or false and an error text."""
+    if type(content) is not dict:
+        return f"the result is a JSON {type(content).__name__}, not an object"
+    success = content.get("success")
+    if success is True:
+        return None
+    if success is False:
+        error = content.get("error")
+        if type(error) is str and error.strip():
+            return None
+        return "the result has success false but no error text"
+    if "success" not in content:
+        return "the result has no success"
+    return f"the result's success is {success!r:.40}, neither true nor false"
+
+
+def control_characters(text: Text, turn: int) -> list[Fault]:
+    """A warning for the first stray control character of a text."""
+    match = CONTROL.search(text.text)
+    if not match:
+        return []
+    message = f"stray character U+{ord(match[0]):04X} at character {match.start() + 1} of the words"
+    return [Fault("control-character", message, "warning", place=f"turn {turn}")]
+
+
+def _message(fault: Fault) -> str:
+    return f"{fault.place}: {fault.message}" if fault.place else fault.message
