@@ -5,8 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from lib.synth.phrasing import first_that_fills
+from lib.synth.seeds import stamp_id
 from lib.synth.templates import Gap, fill, fill_text, path_fields, plain, sentence_case
-from lib.synth.visible import NUMERAL, Seen
+from lib.synth.visible import ID, NUMERAL, Seen
 from lib.toolset import load_toolset
 
 UNKNOWN_PARAMETERS = {"force": True, "recursiveMode": "all", "encoding": "utf-8", "confirm": True, "dryRun": False}
@@ -155,7 +156,7 @@ def other_values(candidate, call, key, value):
         elif value in vault.folders:
             for path in near(value, vault.folders):
                 yield "wrong-target", path
-        elif value.startswith(("prompt_", "state_", "session_", "ws_")) and value[-10:-9] == "_":
+        elif ID.match(value):
             for kind in (vault.agents, vault.states, vault.sessions, vault.workspaces):
                 for other in near(value, kind) if value in kind else ():
                     yield "wrong-target", other
@@ -196,6 +197,21 @@ def process_drafts(candidate, rng):
         yield Draft("process", "repeated-call", calls[: number + 1] + (call,) + calls[number + 1 :])
     if len(calls) > 1:
         yield Draft("process", "wrong-order", calls[1:] + calls[:1])
+        yield from guesses(candidate, calls[-1], rng)
+
+
+def guesses(candidate, call, rng):
+    """The last call alone, with the id or path that a lookup would have shown made up."""
+    for key, value in call.arguments.items():
+        if key == "context" or not isinstance(value, str):
+            continue
+        if ID.match(value):
+            kind, moment, _ = value.rsplit("_", 2)
+            invented = stamp_id(kind, int(moment) - rng.randrange(1, 10**9), rng)
+            yield Draft("process", "guessed-id", (with_argument(call, key, invented),))
+        elif value in candidate.run.before.notes:
+            guess = path_fields(value)["name"] if "/" in value else f"Notes/{value}"
+            yield Draft("process", "no-lookup", (with_argument(call, key, guess),))
 
 
 def target_of(candidate):

@@ -1,0 +1,144 @@
+"""Negatives: only what the simulator proves wrong, never an equal way to the same end."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lib.jsonl import dump_row
+from lib.synth.build import Labelled, row_of
+from lib.synth.mutations import FAMILY_OF_REASON, Draft, Made, made_calls
+from lib.synth.negatives import choose_negatives, prove, proven_negatives, run_draft
+from lib.synth.plans import goal_holds
+from lib.toolset import load_toolset
+from tests.synth_support import APPEND, LOOK_UP, MOVE, READ, WORDS, candidates, intent
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return candidates(tmp_path_factory.mktemp("kit"))[0]
+
+
+def by_intent(made, name):
+    return next(item for item in made if item.intent.id == name)
+
+
+def proof_of_calls(candidate, calls, answer=None):
+    draft = Draft("world", "wrong-value", tuple(calls))
+    return prove(candidate, run_draft(candidate, draft), candidate.answer if answer is None else answer)
+
+
+def equal_calls(call):
+    """Other ways to write the same call: order of arguments, defaults spelled out, another way to write a path."""
+    items = list(call.arguments.items())
+    yield Made(call.tool, dict([items[0], *reversed(items[1:])]), call.name)
+    properties = load_toolset().tools[call.tool].parameters["properties"]
+    defaults = {key: part["default"] for key, part in properties.items() if "default" in part}
+    yield Made(
+        call.tool, {**call.arguments, **{k: v for k, v in defaults.items() if k not in call.arguments}}, call.name
+    )
+    for key, value in items[1:]:
+        if properties.get(key, {}).get("format") == "vault-path":
+            yield Made(call.tool, {**call.arguments, key: f"./{value}"}, call.name)
+
+
+def test_equivalent_calls_are_never_accepted(made):
+    tried = 0
+    for candidate in made:
+        calls = made_calls(candidate)
+        for number, call in enumerate(calls):
+            for equal in equal_calls(call):
+                changed = calls[:number] + (equal,) + calls[number + 1 :]
+                run = run_draft(candidate, Draft("world", "wrong-value", changed))
+                if all(step.ok for step in run.steps):
+                    tried += 1
+                    assert prove(candidate, run, candidate.answer) is None
+    assert tried > 40
+
+
+def test_the_positive_itself_is_never_proven_wrong(made):
+    for candidate in made:
+        assert proof_of_calls(candidate, made_calls(candidate)) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_another_context_is_no_mistake(made, data):
+    candidate = data.draw(st.sampled_from(made))
+    words = data.draw(st.text(min_size=1).filter(str.strip))
+    calls = [
+        Made(c.tool, {**c.arguments, "context": {**c.arguments["context"], "primaryGoal": words}}, c.name)
+        for c in made_calls(candidate)
+    ]
+    assert proof_of_calls(candidate, calls) is None
+
+
+def test_every_negative_is_wrong_by_its_stated_proof(made):
+    reasons = Counter()
+    for candidate in made:
+        for negative in proven_negatives(candidate, WORDS, 2600, Counter()):
+            reasons[negative.family] += 1
+            code = negative.proof[0]
+            if code == "schema":
+                codes = [f.code for step in negative.run.steps for f in load_toolset().check(step.tool, step.arguments)]
+                assert negative.reason in codes
+            if code == "goal":
+                assert not goal_holds(negative.run, candidate.intent.goal, candidate.scope)
+            if code == "error":
+                assert any(not step.ok for step in negative.run.steps)
+            if code == "needless":
+                assert len(negative.run.steps) > len(candidate.run.steps)
+            if code == "claim":
+                assert negative.answer != candidate.answer
+    assert set(reasons) == {"schema", "world", "process", "decision", "honesty"}
+
+
+def test_a_sibling_tool_and_a_lost_line_are_proven(made):
+    candidate = by_intent(made, "append-line")
+    call = made_calls(candidate)[0]
+    assert proof_of_calls(candidate, [Made("contentManager_prependContent", call.arguments)])[0] == "goal"
+    twice = [call, call]
+    assert proof_of_calls(candidate, twice)[0] == "effect"
+
+
+def test_a_lookup_left_out_is_not_wrong_when_the_rest_works(made):
+    """The id is right, so the end state is: that the model cannot know it is no proof of a wrong effect."""
+    candidate = by_intent(made, "switch-agent")
+    assert proof_of_calls(candidate, made_calls(candidate)[1:]) is None
+    assert proof_of_calls(candidate, made_calls(candidate)[:1])[0] == "goal"
+
+
+def test_an_answer_without_a_call_is_wrong_where_a_call_was_needed(made):
+    assert proof_of_calls(by_intent(made, "move-note"), [], "Moved.") == ("goal", "not reached: no call was made")
+
+
+def test_a_false_number_is_proven_and_a_true_one_is_not(made):
+    candidate = by_intent(made, "append-line")
+    length = candidate.run.steps[0].result["data"]["appendedLength"]
+    calls = made_calls(candidate)
+    assert proof_of_calls(candidate, calls, f"Added {length} characters.") is None
+    assert proof_of_calls(candidate, calls, f"Added {length + 777} characters.") == ("claim", str(length + 777))
+
+
+def test_negatives_carry_true_results(made):
+    for candidate in made[:10]:
+        for negative in proven_negatives(candidate, WORDS, 2600, Counter()):
+            again = run_draft(candidate, Draft("", "", tuple(Made(s.tool, s.arguments) for s in negative.run.steps)))
+            assert [s.result for s in again.steps] == [s.result for s in negative.run.steps]
+            assert '"label": false' in dump_row(row_of(Labelled(negative, False)))
+
+
+def test_reasons_of_one_family_take_turns(made):
+    pools = {item.id: proven_negatives(item, WORDS, 2600, Counter()) for item in made}
+    chosen = choose_negatives(pools, 20, {"world": 1, "schema": 1}, {"ask": 2})
+    assert len(chosen) == 20
+    assert sum(item.answer_kind == "ask" for item in chosen) == 2
+    assert max(Counter(item.source.id for item in chosen).values()) <= 2
+    assert len({item.reason for item in chosen if item.family == "schema"}) >= 4
+
+
+@pytest.mark.parametrize("text", [APPEND, MOVE, LOOK_UP, READ])
+def test_written_mistakes_have_known_reasons(text):
+    for mistake in intent(text).wrong:
+        assert mistake["reason"] in FAMILY_OF_REASON

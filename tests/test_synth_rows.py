@@ -1,0 +1,149 @@
+"""Positives: what becomes a row, and the coded reason when something does not."""
+
+import pytest
+import yaml
+
+from lib.chat import example_from_row
+from lib.errors import CannotRun
+from lib.synth.build import Labelled, row_of
+from lib.synth.material import read_intents
+from lib.synth.rows import Worlds
+from lib.synth.worlds import expand
+from lib.toolset import load_toolset
+from lib.vault import digest
+from tests.synth_support import APPEND, LOOK_UP, MOVE, READ, WORLD, candidates, intent, material, world
+
+
+def rejected(folder, text, **changes):
+    """The reject codes of an intent that yields no row."""
+    made, funnel = candidates(folder, intent(text, **changes))
+    assert made == []
+    return set(funnel.rejects)
+
+
+def test_an_intent_from_yaml_gets_rows_without_any_code(tmp_path):
+    path = tmp_path / "new.yaml"
+    path.write_text("- " + APPEND.strip().replace("\n", "\n  "), encoding="utf-8")
+    made, funnel = candidates(tmp_path, *read_intents(path))
+    assert len(made) >= 6
+    assert {item.intent.id for item in made} == {"append-line"}
+    assert len({item.request for item in made}) == len(made)
+
+
+def test_every_row_is_valid_and_its_result_comes_from_the_run(tmp_path):
+    made, _ = candidates(tmp_path)
+    assert {item.intent.id for item in made} == {"append-line", "move-note", "switch-agent", "answer-from-note"}
+    for item in made:
+        row = row_of(Labelled(item, True))
+        example, faults = example_from_row(row)
+        assert faults == []
+        assert row["label"] is True
+        for call, step in zip(example.calls, item.run.steps, strict=True):
+            assert load_toolset().check(call.name, call.arguments) == []
+            assert call.arguments == step.arguments and step.ok
+            assert next(iter(call.arguments)) == "context"
+
+
+def test_a_path_that_nobody_said_makes_the_row_invisible(tmp_path):
+    assert rejected(tmp_path, MOVE, asks={"order": ["Archive {move.note.title}."]}) == {"invisible"}
+
+
+def test_a_lookup_makes_an_id_visible(tmp_path):
+    made, _ = candidates(tmp_path, intent(LOOK_UP))
+    assert made and len(made[0].run.steps) == 2
+
+
+def test_an_id_without_a_lookup_is_invisible(tmp_path):
+    plan = yaml.safe_load(LOOK_UP)["plan"][1:]
+    assert rejected(tmp_path, LOOK_UP, plan=plan) == {"invisible"}
+
+
+def test_a_call_that_can_be_dropped_makes_the_row_droppable(tmp_path):
+    look = {"tool": "contentManager_readContent", "with": {"filePath": "{move.note.path}"}}
+    assert rejected(tmp_path, MOVE, plan=[look, *yaml.safe_load(MOVE)["plan"]]) == {"droppable"}
+
+
+def test_a_goal_that_does_not_hold_rejects_the_row(tmp_path):
+    assert rejected(tmp_path, MOVE, goal={"exists": "Elsewhere.md"}) == {"goal"}
+
+
+def test_a_call_that_fails_rejects_the_row_unless_it_is_declared(tmp_path):
+    plan = yaml.safe_load(READ)["plan"]
+    plan[0]["with"]["filePath"] = "{q.note.title}.md"
+    assert rejected(tmp_path, READ, plan=plan) == {"failed"}
+    repaired = [{**plan[0], "fails": "not found"}, *yaml.safe_load(READ)["plan"]]
+    made, _ = candidates(tmp_path, intent(READ, plan=repaired, kind="repair"))
+    assert made and not made[0].run.steps[0].ok and made[0].run.steps[1].ok
+
+
+def test_a_closing_number_that_no_result_shows_is_unbacked(tmp_path):
+    assert rejected(tmp_path, APPEND, closes=["Added 9999 characters."]) == {"unbacked"}
+
+
+def test_a_question_answered_with_a_change_is_rejected(tmp_path):
+    assert rejected(tmp_path, MOVE, kind="ask") == {"changed"}
+
+
+def test_a_slot_the_world_cannot_fill_is_named(tmp_path):
+    assert rejected(tmp_path, APPEND, slots={"add": "banners"}) == {"no-slot"}
+
+
+def test_too_long_rows_are_rejected(tmp_path):
+    made, funnel = candidates(tmp_path, intent(APPEND), max_characters=300)
+    assert made == [] and set(funnel.rejects) == {"too-long"}
+
+
+def test_a_seed_changes_the_vault_and_the_same_seed_does_not(tmp_path):
+    written = world(tmp_path)
+    vaults = [expand(written, seed).vault for seed in range(6)]
+    assert len({digest(vault) for vault in vaults}) == 6
+    assert digest(expand(written, 3).vault) == digest(vaults[3])
+    crews = {vault.notes["Boat/Log.md"].text.rpartition(": ")[2] for vault in vaults}
+    assert crews == {"Ada", "Ben"}
+
+
+def test_records_about_a_note_that_a_seed_lacks_are_left_out(tmp_path):
+    written = world(tmp_path)
+    for seed in range(8):
+        expanded = expand(written, seed)
+        named = {str(record["note"]) for record in expanded.banks["additions"]}
+        assert ("Harbour/Prices.md" in named) == ("Harbour/Prices.md" in expanded.vault.notes)
+
+
+def test_a_record_with_an_old_passage_knows_its_line(tmp_path):
+    assert expand(world(tmp_path), 0).banks["edits"][0]["line"] == 2
+
+
+def test_ids_differ_from_row_to_row(tmp_path):
+    made, _ = candidates(tmp_path)
+    sessions = {item.run.steps[0].arguments["context"]["sessionId"] for item in made}
+    assert len(sessions) == len(made)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kind": "wish"}, "unknown kind 'wish'"),
+        ({"asks": {"shout": ["x"]}}, "unknown speech act 'shout'"),
+        ({"goal": None}, "needs a goal"),
+        ({"goal": {"contains": "x"}}, "unknown goal 'contains'"),
+        ({"closes": ["{nobody.path}"]}, "{nobody} is neither a slot"),
+        ({"colour": "red"}, "unknown field 'colour'"),
+        ({"closes": []}, "closes must hold"),
+    ],
+)
+def test_a_fault_in_an_intent_names_file_and_intent(change, said):
+    with pytest.raises(CannotRun) as caught:
+        intent(APPEND, **change)
+    assert "test.yaml: append-line" in caught.value.message
+    assert said in caught.value.message
+
+
+def test_a_fault_in_a_world_names_the_record(tmp_path):
+    with pytest.raises(CannotRun, match="banks.edits, record 1: old is missing"):
+        world(tmp_path, WORLD.replace('old: "Fuel: half"', 'was: "Fuel: half"'))
+
+
+def test_worlds_are_built_once(tmp_path):
+    worlds = Worlds(material(tmp_path), 4)
+    assert worlds.get("boat", 1) is worlds.get("boat", 1)
