@@ -60,7 +60,7 @@ READY   := .venv/.ready-$(PLATFORM)
 endif
 
 SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA RUN QUANTS BACKEND MODEL PROMPTS \
-  SFT_ARGS KTO_ARGS EVAL_ARGS DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CMAKE
+  SFT_ARGS KTO_ARGS EVAL_ARGS DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
 # Read by the build and the search of llama.cpp.
 export LLAMA_CMAKE LLAMA_CPP
@@ -193,13 +193,15 @@ eval: $(LIGHT) ## Score a model: BACKEND=llamacpp (own server), ollama, lmstudio
 test: $(READY) ## Run all tests (no GPU, no network)
 	$(PYTHON) -m pytest -n 2 $(TEST_ARGS)
 
-lint: $(LIGHT) ## Check style
+lint: $(LIGHT) ## Check style, and that README names every target and file
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m scripts.readme --check
 
-format: $(LIGHT) ## Fix style
+format: $(LIGHT) ## Fix style, and README's table of targets and file map
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
+	$(PYTHON) -m scripts.readme
 
 bench: $(READY) ## Measure speeds side by side with a plain version
 	$(PYTHON) -m scripts.bench

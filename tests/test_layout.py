@@ -196,3 +196,9 @@ def test_the_light_part_imports_without_a_trainer():
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr[-2000:]
+
+
+def test_ruff_agrees_with_every_file():
+    for arguments in (["check", "-q"], ["format", "--check", "-q"]):
+        answer = subprocess.run([sys.executable, "-m", "ruff", *arguments, "."], capture_output=True, text=True)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
