@@ -139,7 +139,8 @@ def choose_negatives(pools, count, shares, kinds):
         for negative in pool:
             by_reason[negative.answer_kind, negative.family, negative.reason].append(negative)
     for items in by_reason.values():
-        items.sort(key=lambda item: item.id, reverse=True)
+        # Taken from the end: mistakes that run come before those whose error message gives them away.
+        items.sort(key=lambda item: (item.proof[0] != "error", item.id))
 
     def take(wanted, keys):
         """Draw from the reasons in turn, least used sources first, until enough or nothing is left."""
