@@ -42,7 +42,7 @@ def update_workspace(vault: Vault, args: dict, context: Context) -> dict:
         stored = workspace_id(vault, wanted, context)
         if stored not in vault.workspaces:
             raise ToolError(f"Workspace with ID {wanted} not found")
-        before = document(vault.workspaces[stored])
+        before = {"description": "", **document(vault.workspaces[stored])}
         steps = parse_path(path)
         old = _get(before, steps)
         changed = old is ABSENT or not _same(old, value)
