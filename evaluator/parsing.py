@@ -129,8 +129,8 @@ def _from_object(entry: Any, source: str, end: int) -> FoundCall:
         arguments, faults = read_json(arguments or "{}")
         if faults:
             arguments, problem = None, f"arguments: {faults[0].message}"
-    if arguments is not None and not isinstance(arguments, dict):
-        arguments, problem = None, "arguments are not a JSON object"
+    if not isinstance(arguments, dict):
+        arguments, problem = None, problem or "arguments are not a JSON object"
     return FoundCall(name, arguments, source, end, problem, call_id)
 
 

@@ -80,10 +80,10 @@ def open_backend(settings: Settings) -> Iterator[OpenAI]:
         return
     from lib.server import serve
 
-    parallel = settings.parallel or MANAGED_PARALLEL
-    context = (settings.context or MANAGED_CONTEXT) * parallel
-    with serve(settings.gguf, context=context, parallel=parallel) as server:
-        yield _connected(replace(settings, model=settings.model or settings.gguf.stem), server.url)
+    named = replace(settings, model=settings.model or settings.gguf.stem)
+    slots = settings.parallel or MANAGED_PARALLEL
+    with serve(settings.gguf, context=settings.context or MANAGED_CONTEXT, parallel=slots) as server:
+        yield _connected(named, server.url)
 
 
 def _connected(settings: Settings, url: str) -> OpenAI:
