@@ -66,6 +66,7 @@ def test_limit_or_offset_alone_is_ignored(one_alone):
         (0, 2, "# Plan", (0, 1)),
         (-3, 5, "# Plan", (-3, 1)),
         (2.0, 1.0, "first step", (2, 2)),
+        (4, 1e300, "", (4, 2**52 + 3)),
     ],
 )
 def test_a_range_is_clamped_and_echoed_as_asked(offset, limit, content, echo):

@@ -8,6 +8,7 @@ from lib.vault.paths import clean
 from lib.vault.state import Vault
 
 LONG_TEXT = 7000
+EXACT = 2**52
 MANY_READS, MANY_CREATES = 3, 2
 OBSIDIAN_FEATURES = {
     "type": "obsidian_features",
@@ -33,7 +34,8 @@ def read_content(vault: Vault, args: dict, context: Context) -> dict:
     lines, first, echo = text.split("\n"), 1, {}
     numbered = args.get("includeLineNumbers", False)
     if "limit" in args and "offset" in args:
-        start, end = int(args["offset"]), int(args["offset"]) + int(args["limit"]) - 1
+        start = _whole(args["offset"])
+        end = start + _whole(args["limit"]) - 1
         echo = {"startLine": start, "endLine": end}
         first, last = _clamp(start, end, len(lines))
         lines = lines[first - 1 : last]
@@ -101,7 +103,7 @@ def replace_by_line(vault: Vault, args: dict, context: Context) -> dict:
     """Puts new text in the place of the lines startLine to endLine, clamped to the file."""
     path, text = _text_of(vault, args["filePath"])
     lines = text.split("\n")
-    first, last = _clamp(int(args["startLine"]), int(args["endLine"]), len(lines))
+    first, last = _clamp(_whole(args["startLine"]), _whole(args["endLine"]), len(lines))
     lines[first - 1 : last] = args["newContent"].split("\n")
     files.write_text(vault, path, "\n".join(lines))
     return {"data": {"filePath": path, "linesReplaced": last - first + 1}}
@@ -173,6 +175,11 @@ def _text_of(vault: Vault, file_path: str) -> tuple[str, str]:
     if note.data is not None:
         raise ToolError(f"Not a text file: {path}")
     return path, note.text
+
+
+def _whole(number: float) -> int:
+    """The number without its fraction, cut to what JSON readers keep exact."""
+    return int(max(-EXACT, min(number, EXACT)))
 
 
 def _clamp(start: int, end: int, last: int) -> tuple[int, int]:

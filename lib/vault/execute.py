@@ -34,8 +34,6 @@ TOOLS = {
     **meta.TOOLS,
 }
 
-PATH_PARAMETERS = ("path", "newPath", "filePath", "sourcePath", "targetPath", "savePath", "rootFolder")
-
 
 def execute(vault: Vault, name: str, arguments: Any, toolset: Toolset | None = None) -> dict:
     """The result of one call, as the model sees it; a call that fails its check changes nothing.
@@ -44,8 +42,7 @@ def execute(vault: Vault, name: str, arguments: Any, toolset: Toolset | None = N
     """
     toolset = toolset or load_toolset()
     try:
-        # The copy keeps the vault apart from the caller's objects and refuses what JSON cannot carry.
-        arguments = orjson.loads(orjson.dumps(arguments))
+        arguments = _copy(arguments)
     except (TypeError, RecursionError) as fault:
         return {"success": False, "error": f"The arguments cannot be written as JSON: {fault}"}
     tool = toolset.tools.get(name) if isinstance(name, str) else None
@@ -64,7 +61,12 @@ def execute(vault: Vault, name: str, arguments: Any, toolset: Toolset | None = N
     except ToolError as refusal:
         result = {"success": False, **refusal.fields, "error": refusal.text}
     _remember(vault, context, arguments, result)
-    return _envelope(result, given)
+    return _envelope(_copy(result), given)
+
+
+def _copy(value: Any) -> Any:
+    """The value written as JSON and read back: nothing of the vault is shared, nothing JSON cannot carry passes."""
+    return orjson.loads(orjson.dumps(value))
 
 
 def _context(vault: Vault, name: str, given: dict, toolset: Toolset) -> Context:
@@ -82,6 +84,7 @@ def _context(vault: Vault, name: str, given: dict, toolset: Toolset) -> Context:
 def _remember(vault: Vault, context: Context, arguments: dict, result: dict) -> None:
     """Adds the call to the session's memory, which searchMemory and the load tools show later."""
     trace_id = vault.new_id("trace")
+    places = context.toolset.tools[context.tool].path_places
     vault.traces[trace_id] = Trace(
         id=trace_id,
         workspace_id=context.workspace_id,
@@ -93,7 +96,7 @@ def _remember(vault: Vault, context: Context, arguments: dict, result: dict) -> 
         success=result["success"],
         error=result.get("error", "") if not result["success"] else "",
         memory=context.given["sessionMemory"],
-        files=tuple(value for key in PATH_PARAMETERS if isinstance(value := arguments.get(key), str)),
+        files=tuple(dict.fromkeys(path for place in places for path in _paths_at(arguments, place))),
     )
 
 
@@ -107,6 +110,18 @@ def _without_slash(value: Any, place: tuple[str, ...]) -> Any:
     if not isinstance(value, dict) or step not in value:
         return value
     return {**value, step: _without_slash(value[step], rest)}
+
+
+def _paths_at(value: Any, place: tuple[str, ...]) -> list[str]:
+    """The paths at this place of the arguments."""
+    if not place:
+        return [value] if isinstance(value, str) else []
+    step, rest = place[0], place[1:]
+    if step == "*":
+        parts = value if isinstance(value, list) else []
+    else:
+        parts = [value[step]] if isinstance(value, dict) and step in value else []
+    return [path for part in parts for path in _paths_at(part, rest)]
 
 
 def _sentence(finding: Finding) -> str:

@@ -7,7 +7,9 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace as with_fields
 from pathlib import Path
+from typing import Any
 
 from lib.errors import CannotRun
 from lib.vault import defaults
@@ -38,8 +40,6 @@ def load_folder(path: str | Path, report: Callable[[str], None] = _to_stderr) ->
         what = "is a link" if root.is_symlink() else "is no folder" if root.exists() else "does not exist"
         raise CannotRun(f"{root}: {what}; name the folder that holds the vault.")
     stored = _read_state(root)
-    times = typed(stored.pop("notes", {}), dict, f"{root / STATE_FILE}: notes")
-    window = stored.pop("window", {})
     notes: dict[str, Note] = {}
     folders: list[str] = []
     total = 0
@@ -49,17 +49,38 @@ def load_folder(path: str | Path, report: Callable[[str], None] = _to_stderr) ->
         elif entry.is_dir(follow_symlinks=False):
             folders.append(relative)
         else:
-            notes[relative] = _read_note(root / relative, times.get(relative))
+            notes[relative] = _read_note(root / relative)
             total += notes[relative].size
         if total > MAX_TOTAL or len(notes) + len(folders) > MAX_ENTRIES:
             raise CannotRun(
                 f"{root}: too large for a vault in memory (limits: {MAX_TOTAL >> 20} MB, {MAX_ENTRIES} entries)."
             )
+    try:
+        return _assembled(stored, notes, folders)
+    except CannotRun as fault:
+        text = fault.message.removeprefix("fixture: ")
+        raise CannotRun(f"{root / STATE_FILE}: {text} Delete it to start with fresh sessions.") from None
+
+
+def _assembled(stored: dict, notes: dict[str, Note], folders: list[str]) -> Vault:
+    """The vault of a stored state and the files found; a file changed by somebody else keeps its new time."""
     newest = max((note.modified for note in notes.values()), default=time_of(defaults.NOW, "now"))
+    times, window = typed(stored.pop("notes", {}), dict, "notes"), stored.pop("window", {})
     vault = vault_from_dict({"now": newest, **stored, "folders": folders})
-    vault.notes = dict(sorted(notes.items()))
-    add_window(vault, window)
+    for path, note in sorted(notes.items()):
+        if path in times:
+            created, modified = _two_times(times[path], path)
+            if abs(modified - note.modified) <= TIME_SLACK:
+                note = with_fields(note, created=created, modified=modified)
+        vault.notes[path] = note
+    add_window(vault, typed(window, dict, "window"))
     return vault
+
+
+def _two_times(times: Any, path: str) -> list[int]:
+    if isinstance(times, list) and len(times) == 2 and all(type(time) is int for time in times):
+        return times
+    raise CannotRun(f"notes: {path}: not [created, modified] in ms.")
 
 
 def _entries(root: Path) -> Iterator[tuple[str, os.DirEntry, str]]:
@@ -99,7 +120,7 @@ def _is_junction(entry: os.DirEntry) -> bool:
     return bool(attributes & getattr(stat, "FILE_ATTRIBUTE_REPARSE_POINT", 0))
 
 
-def _read_note(path: Path, times: list | None) -> Note:
+def _read_note(path: Path) -> Note:
     try:
         # Not through a link that took the file's place since it was looked at.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
@@ -110,14 +131,11 @@ def _read_note(path: Path, times: list | None) -> Note:
         raise CannotRun(f"{path}: cannot be read ({error.strerror}).") from error
     if len(data) > MAX_FILE:
         raise CannotRun(f"{path}: larger than {MAX_FILE >> 20} MB; move it out of the vault.")
-    created = modified
-    if times and abs(times[1] - modified) <= TIME_SLACK:  # else the file was changed by somebody else
-        created, modified = times
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        return Note("", created, modified, data)
-    return Note("", created, modified, data) if "\0" in text else Note(text, created, modified)
+        return Note("", modified, modified, data)
+    return Note("", modified, modified, data) if "\0" in text else Note(text, modified, modified)
 
 
 def _read_state(root: Path) -> dict:
@@ -201,6 +219,10 @@ def _put_in_place(new: Path, root: Path, old: Path) -> None:
     if not root.exists():
         os.rename(new, root)
         return
+    kept = [relative for relative, _, fault in _entries(root) if fault]
+    for relative in kept:
+        if os.path.lexists(new / relative) or any((new / folder).is_file() for folder in parents(relative)):
+            raise CannotRun(f"{root / relative}: is no part of the vault and in the way of one of its notes; move it.")
     os.rename(root, old)
     try:
         os.rename(new, root)
@@ -208,10 +230,9 @@ def _put_in_place(new: Path, root: Path, old: Path) -> None:
         os.rename(old, root)
         raise
     try:
-        for relative, _, fault in list(_entries(old)):
-            if fault:
-                (root / relative).parent.mkdir(parents=True, exist_ok=True)
-                os.rename(old / relative, root / relative)
+        for relative in kept:
+            (root / relative).parent.mkdir(parents=True, exist_ok=True)
+            os.rename(old / relative, root / relative)
     except OSError as error:
         raise CannotRun(
             f"{root}: saved, but not all hidden files came along ({error.strerror}); the former folder is {old}."
