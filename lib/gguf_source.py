@@ -1,0 +1,76 @@
+"""Where a GGUF comes from: a finished run (base with its adapter merged in), or an untrained base with our template."""
+
+import hashlib
+import importlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from lib import llama_cpp
+from lib.base_model import fetch, sixteen_bit_twin
+from lib.config import load_size
+from lib.disk import sha256
+from lib.errors import CannotRun
+from lib.gguf import Export
+from lib.runs import read_manifest
+from lib.templates import template_for
+
+WEIGHTS = ("*.safetensors", "*.bin")
+
+
+def of_run(run: Path) -> tuple[Export, Callable[[Path], Path]]:
+    """(what to export from a finished run, how to make its merged folder)."""
+    manifest = read_manifest(run)
+    adapter = run / "final_model"
+    if not (adapter / "adapter_model.safetensors").is_file():
+        raise CannotRun(f"{adapter}: holds no adapter_model.safetensors, the PEFT form that can be merged.")
+    base = fetch(sixteen_bit_twin(manifest["base"]))
+    inputs = describe(base) | {"run": run.name, "adapter": sha256(adapter / "adapter_model.safetensors")}
+    job = make_job(f"toolset-{manifest['size']}-{manifest['method']}", run / "gguf", template_of(adapter), inputs, base)
+    return job, lambda folder: importlib.import_module("lib.merge_torch").merge(base, adapter, folder)
+
+
+def of_base(size_name: str, platform: str, tools_in_prompt: str) -> tuple[Export, Callable[[Path], Path]]:
+    """(what to export from a size's untrained base, how to make a folder of it with our template)."""
+    size = load_size(size_name, platform, "sft")
+    base = fetch(sixteen_bit_twin(size.base))
+    template = template_for(tools_in_prompt, size.template) if size.template else template_of(base)
+    name = f"toolset-{size_name}-base"
+    folder = Path("build") / "-".join([name, *([] if tools_in_prompt == "none" else [tools_in_prompt])]) / "gguf"
+    return make_job(name, folder, template, describe(base), base), lambda target: with_template(base, template, target)
+
+
+def make_job(name: str, out: Path, template: str, inputs: dict, base: Path) -> Export:
+    digest = hashlib.sha256(template.encode()).hexdigest()
+    size = sum(path.stat().st_size for path in base.glob("*.safetensors"))
+    return Export(name, out, template, inputs | {"template": digest, "llama.cpp": llama_cpp.VERSION}, size)
+
+
+def describe(base: Path) -> dict:
+    """What tells a base folder from another: its config, and names and sizes of its weights."""
+    weights = {path.name: path.stat().st_size for path in sorted(base.glob("*.safetensors"))}
+    return {"config": sha256(base / "config.json"), "weights": weights}
+
+
+def template_of(folder: Path) -> str:
+    """The chat template that a tokenizer folder carries, in its own file or in tokenizer_config.json."""
+    path = folder / "chat_template.jinja"
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    if not isinstance(config.get("chat_template"), str):
+        raise CannotRun(f"{folder}: has no chat template, so no server would know how to talk to the model.")
+    return config["chat_template"]
+
+
+def with_template(base: Path, template: str, target: Path) -> Path:
+    """A folder of the base's files with the chat template in place of its own; weights are linked, not copied."""
+    target.mkdir(parents=True)
+    for path in base.iterdir():
+        if any(path.match(pattern) for pattern in WEIGHTS):
+            (target / path.name).symlink_to(path.resolve())
+        elif path.is_file():
+            shutil.copyfile(path, target / path.name)
+    (target / "chat_template.jinja").write_text(template, encoding="utf-8")
+    return target

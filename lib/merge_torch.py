@@ -1,0 +1,91 @@
+"""A LoRA adapter folded into its base: a Hugging Face folder in bf16, made shard by shard so that any size fits."""
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from lib.cli import progress
+from lib.disk import require_free, whole_folder
+from lib.errors import CannotRun
+from lib.jsonl import write_json
+
+PREFIX = "base_model.model."
+# PEFT features that change more than W + scale * B A; our trainings use none of them.
+UNSUPPORTED = ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "layer_replication", "lora_bias")
+TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.jinja")
+LEFT_OUT = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.pth", "*.gguf", "optimizer*")
+
+
+def merge(base: Path, adapter: Path, target: Path) -> Path:
+    """target: base with the adapter's change added to its weights, and the adapter's tokenizer and chat template."""
+    shards = sorted(base.glob("*.safetensors"))
+    if not shards:
+        raise CannotRun(f"{base}: holds no .safetensors weights to merge into.")
+    if "quantization_config" in json.loads((base / "config.json").read_text(encoding="utf-8")):
+        raise CannotRun(f"{base}: its weights are quantized; merging needs the 16-bit model it was made from.")
+    size = sum(shard.stat().st_size for shard in shards)
+    require_free(target, int(1.1 * size), "merging")
+    changes = adapter_changes(adapter)
+    waiting = set(changes)
+    with whole_folder(target) as part:
+        copy_files(base, part, exclude=LEFT_OUT)
+        copy_files(adapter, part, include=TOKENIZER_FILES)
+        places, total = {}, 0
+        for shard in progress(shards, desc="Merging", unit="shard"):
+            tensors = merged_shard(shard, changes, waiting)
+            save_file(tensors, part / shard.name, metadata={"format": "pt"})
+            places.update(dict.fromkeys(tensors, shard.name))
+            total += sum(tensor.nbytes for tensor in tensors.values())
+        if waiting:
+            raise CannotRun(f"{adapter} does not fit {base}: the base has no {sorted(waiting)[0]}.")
+        if len(shards) > 1:
+            write_json(part / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": places})
+        config = json.loads((part / "config.json").read_text(encoding="utf-8"))
+        config.pop("torch_dtype", None)
+        write_json(part / "config.json", config | {"dtype": "bfloat16"})
+    return target
+
+
+def adapter_changes(adapter: Path) -> dict[str, tuple[torch.Tensor, torch.Tensor, float]]:
+    """Name of a base weight -> (A, B, scale) of its LoRA change."""
+    try:
+        config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+        weights = load_file(adapter / "adapter_model.safetensors")
+    except FileNotFoundError as error:
+        raise CannotRun(f"{adapter}: holds no LoRA adapter ({Path(error.filename or 'its weights').name}).") from error
+    used = [name for name in UNSUPPORTED if config.get(name)]
+    if used or config.get("bias", "none") != "none":
+        raise CannotRun(f"{adapter}: uses {', '.join(used) or 'bias'}, which cannot be merged here; plain LoRA can.")
+    rank = config["r"]
+    scale = config["lora_alpha"] / (rank**0.5 if config.get("use_rslora") else rank)
+    changes = {}
+    for key, tensor in weights.items():
+        if key.endswith(".lora_A.weight"):
+            module = key.removesuffix(".lora_A.weight")
+            changes[f"{module.removeprefix(PREFIX)}.weight"] = (tensor, weights[f"{module}.lora_B.weight"], scale)
+    return changes
+
+
+def merged_shard(shard: Path, changes: dict, waiting: set[str]) -> dict[str, torch.Tensor]:
+    """The shard's tensors in bf16 with their changes added in fp32; names that were changed leave `waiting`."""
+    tensors = {}
+    with safe_open(shard, framework="pt") as handle:
+        for name in handle.keys():  # noqa: SIM118 - not a dict
+            tensor = handle.get_tensor(name)
+            if name in changes:
+                a, b, scale = changes[name]
+                tensor = tensor.float() + scale * (b.float() @ a.float())
+                waiting.discard(name)
+            tensors[name] = tensor.to(torch.bfloat16).contiguous() if tensor.is_floating_point() else tensor
+    return tensors
+
+
+def copy_files(source: Path, target: Path, include=("*",), exclude=()) -> None:
+    """Copy the plain files of a folder that match; what lies in target under the same name is replaced."""
+    for path in source.iterdir():
+        if path.is_file() and any(path.match(p) for p in include) and not any(path.match(p) for p in exclude):
+            shutil.copyfile(path, target / path.name)

@@ -1,0 +1,59 @@
+"""Write a model as GGUF: f16 and the quants, each verified by loading it and generating, and an Ollama Modelfile.
+
+\b
+    python -m scripts.gguf                       # the newest finished run
+    python -m scripts.gguf --run runs/20251122_101500-kto-tiny --quants "Q4_K_M Q8_0"
+    python -m scripts.gguf --base --size tiny    # the untrained base, to compare with
+"""
+
+import importlib
+import json
+from pathlib import Path
+
+import click
+
+from lib.cli import command, json_option, log, option
+
+
+@command(help=__doc__)
+@click.option("--run", "run_name", help="A finished run. Default: the newest.")
+@click.option("--base", is_flag=True, help="Export the untrained base of --size instead of a run.")
+@option("--size", default="tiny", help="Whose base, with --base.")
+@option("--platform", default="cpu", help="Whose base, with --base: cuda, mlx or cpu.")
+@option("--tools-in-prompt", default="none", help="Which template, with --base: none, names or full.")
+@option("--quants", default="Q4_K_M Q5_K_M Q8_0", help="llama.cpp types, separated by blanks; f16 is always made.")
+@json_option
+def main(run_name, base, size, platform, tools_in_prompt, quants, as_json):
+    gguf = importlib.import_module("lib.gguf")
+    source = importlib.import_module("lib.gguf_source")
+    if base:
+        job, make_source = source.of_base(size, platform, tools_in_prompt)
+    else:
+        runs = importlib.import_module("lib.runs")
+        job, make_source = source.of_run(runs.finished_run(run_name))
+    rows = gguf.export(job, quants.replace(",", " ").split(), make_source)
+    if as_json:
+        click.echo(json.dumps({"name": job.name, "folder": str(job.out), "files": rows}, indent=1))
+        return
+    show(job.out, rows)
+    log(f"Ollama:    cd {job.out} && ollama create {job.name} -f Modelfile && ollama run {job.name}")
+    log(f"LM Studio: lms import {rows[min(1, len(rows) - 1)]['path']}")
+    log("llama.cpp: make serve" + (f" RUN={run_name}" if run_name else ""))
+
+
+def show(folder: Path, rows: list[dict]) -> None:
+    """The files as a table on stdout."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("type", "MB", "of f16", "", "file", box=box.SIMPLE_HEAD, title=str(folder))
+    for row in rows:
+        share = f"{100 * row['bytes'] / rows[0]['bytes']:.0f} %"
+        state = "made, verified" if row["made"] else "kept"
+        table.add_row(row["type"], f"{row['bytes'] / 1e6:.0f}", share, state, Path(row["path"]).name)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
