@@ -125,7 +125,8 @@ doctor: $(LIGHT) ## Look for what a run needs, and say how to get what is missin
 	$(PYTHON) -m scripts.doctor --platform $(PLATFORM) --size $(SIZE) --backend $(BACKEND)
 
 demo: $(READY) ## Whole pipeline: data, SFT, KTO, GGUF, evaluation, one table
-	$(PYTHON) -m scripts.demo --platform $(PLATFORM) --size $(SIZE) --format $(FORMAT) --state $(STATE) --prompts $(PROMPTS) --make $(MAKE_COMMAND)
+	$(PYTHON) -m scripts.demo $(MODEL_FLAGS) --prompts $(PROMPTS) --quants "$(QUANTS)" --state $(STATE) \
+	  --make $(MAKE_COMMAND) $(if $(call on,RESUME),--resume)
 
 ##@ Data
 .PHONY: validate coverage datasets recheck inspect
