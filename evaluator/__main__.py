@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from lib.cli import command, json_option, log, option, progress
+from lib.env import load_env
 from lib.errors import CannotRun
 
 BACKENDS = ("llamacpp", "ollama", "lmstudio", "vllm", "openai")
@@ -50,6 +51,7 @@ def main(as_json, out, resume, min_pass, max_infra, **options):
     """Parses, runs, prints; the work is in evaluator.session."""
     from evaluator.session import evaluate
 
+    load_env()
     settings, home = settings_from(**options)
     out = out or home
     bar = progress(desc="Asking", unit="case")

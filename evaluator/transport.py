@@ -45,7 +45,7 @@ class Http:
 
     url: str
     timeout: float = 120.0
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)  # may hold a key
     _local: threading.local = field(default_factory=threading.local, repr=False)
 
     def get(self, path: str, timeout: float | None = None) -> dict:

