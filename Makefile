@@ -60,7 +60,7 @@ READY   := .venv/.ready-$(PLATFORM)
 endif
 
 SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA RUN QUANTS BACKEND MODEL PROMPTS \
-  SFT_ARGS KTO_ARGS EVAL_ARGS DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
+  SFT_ARGS KTO_ARGS EVAL_ARGS SERVE_ARGS DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
 # Read by the build and the search of llama.cpp.
 export LLAMA_CMAKE LLAMA_CPP
@@ -182,10 +182,10 @@ $(STATE)/kto.run: $(KTO_DATA) configs/kto.yaml configs/sizes.yaml $(STATE)/kto.f
 gguf: $(READY) ## Merge a run and write f16 and QUANTS, each verified by loading it
 	$(PYTHON) -m scripts.gguf $(if $(RUN),--run $(RUN)) --quants "$(QUANTS)"
 
-serve: $(READY) ## Serve a run's GGUF with llama-server
-	$(PYTHON) -m scripts.serve $(if $(RUN),--run $(RUN))
+serve: $(READY) ## Serve a run's GGUF, or MODEL=<file>.gguf, with llama-server
+	$(PYTHON) -m scripts.serve $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) $(SERVE_ARGS)
 
-eval: $(LIGHT) ## Score a model: BACKEND=llamacpp (own server), ollama, lmstudio, vllm, openai
+eval: $(if $(filter llamacpp,$(BACKEND)),$(READY),$(LIGHT)) ## Score a model: BACKEND=llamacpp (own server), ollama, lmstudio, vllm, openai
 	$(PYTHON) -m evaluator --backend $(BACKEND) $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) \
 	  --prompts $(PROMPTS) --format $(FORMAT) $(if $(call on,RESUME),--resume) $(EVAL_ARGS)
 

@@ -38,6 +38,7 @@ def main(platform, size, form, tools_in_prompt, prompts, quants, state, make_pro
     demo = Demo(state, make_program, resume)
     model = ["--size", size, "--platform", platform, "--tools-in-prompt", tools_in_prompt]
     with alone(state):
+        demo.llama_cpp()
         demo.make("validate")
         sft = demo.train("sft", size)
         kto = demo.train("kto", size)
@@ -81,6 +82,11 @@ class Demo:
         self.run(
             target, [self.make_program, "--no-print-directory", target, *settings], lambda _: stamp(watched) != before
         )
+
+    def llama_cpp(self) -> None:
+        """llama.cpp found or built: first, so that a machine that cannot build it says so before the training."""
+        there = import_module("lib.llama_cpp").find() is not None
+        self.run("llama.cpp", [sys.executable, "-m", "scripts.llama_cpp"], lambda _: not there)
 
     def train(self, method: str, size: str) -> Path:
         """The finished run of a method, made by `make` unless it is up to date."""

@@ -26,7 +26,7 @@ def pipeline(tmp_path, monkeypatch):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text("{}\n")
         os.utime(path, (1, 1))
-    calls, fail = [], {}
+    calls, had, fail = [], set(), {}
 
     def make(target):
         if target == "validate":
@@ -58,13 +58,17 @@ def pipeline(tmp_path, monkeypatch):
 
     def call(line, capture):
         name = line[2]
+        had.add(name)
         calls.append(name if name != "evaluator" else f"eval {option_of(line, '--label')}")
         if name in fail:
             return fail[name], None
-        text = {"scripts.gguf": gguf, "evaluator": evaluate}.get(name, lambda _: make(line[2]))(line)
+        text = {"scripts.gguf": gguf, "evaluator": evaluate, "scripts.llama_cpp": lambda _: ""}.get(
+            name, lambda _: make(line[2])
+        )(line)
         return 0, text
 
     monkeypatch.setattr(demo, "call", call)
+    monkeypatch.setattr("lib.llama_cpp.find", lambda: "here" if "scripts.llama_cpp" in had else None)
 
     def run(*options):
         calls.clear()
@@ -88,7 +92,14 @@ def record(passed):
     }
 
 
-EVERYTHING = ["validate", "sft", "kto", *["scripts.gguf"] * 3, *[f"eval {name}" for name in PASSED]]
+EVERYTHING = [
+    "scripts.llama_cpp",
+    "validate",
+    "sft",
+    "kto",
+    *["scripts.gguf"] * 3,
+    *[f"eval {name}" for name in PASSED],
+]
 
 
 def test_the_demo_ends_with_one_row_a_model(pipeline):
