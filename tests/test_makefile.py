@@ -46,6 +46,7 @@ def house(tmp_path):
     tool.write_text(
         "#!/bin/sh\n"
         'echo "$@" >> calls\n'
+        "env > environment\n"
         "module=$2\n"
         '[ "$FAIL" = "$module" ] && exit 1\n'
         "while [ $# -gt 0 ]; do\n"
@@ -58,7 +59,7 @@ def house(tmp_path):
     def run(*arguments, **environment):
         calls = tmp_path / "calls"
         calls.unlink(missing_ok=True)
-        answer = make("PLATFORM=cpu", "PYTHON=./tool", *arguments, folder=tmp_path, **environment)
+        answer = make("PYTHON=./tool", "PLATFORM=cpu", *arguments, folder=tmp_path, **environment)
         lines = calls.read_text().splitlines() if calls.exists() else []
         return answer, [line.split()[1].removeprefix("scripts.") for line in lines]
 
@@ -282,6 +283,18 @@ def test_a_quote_in_the_arguments_survives(house):
     _, run = house
     assert run("sft", 'SFT_ARGS=--project "it\'s"')[0].returncode == 0
     assert run("sft", 'SFT_ARGS=--project "it\'s"')[1] == []
+
+
+@pytest.mark.parametrize(("platform", "there"), [("cpu", True), ("cuda", False)])
+def test_the_cpu_platform_makes_the_allocator_keep_its_memory(house, platform, there):
+    folder, run = house
+    run("sft", f"PLATFORM={platform}")
+    assert ("MALLOC_TRIM_THRESHOLD_=" in (folder / "environment").read_text()) == there
+
+
+def test_targets_do_not_run_side_by_side(house):
+    _, run = house
+    assert run("-j4", "sft", "kto")[1] == ["validate", "sft", "validate", "kto"]
 
 
 def test_clean_keeps_the_runs(house):
