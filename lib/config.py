@@ -1,0 +1,195 @@
+"""Recipes: frozen dataclasses filled from configs/sft.yaml or kto.yaml, then the size, then the command line."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from lib.errors import CannotRun
+
+PLATFORMS = ("cuda", "mlx", "cpu")
+FORMATS = ("native", "text")
+TOOLS_IN_PROMPT = ("none", "names", "full")
+REPORT_TO = ("none", "trackio", "wandb")
+CHOICES = {"format": FORMATS, "tools_in_prompt": TOOLS_IN_PROMPT, "report_to": REPORT_TO}
+PUBLISHED_KTO_LEARNING_RATES = (5e-7, 5e-6)  # KTO's authors and TRL's documentation, for full and LoRA training
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings that SFT and KTO share; configs/*.yaml says what each means."""
+
+    learning_rate: float
+    epochs: float
+    warmup_fraction: float
+    weight_decay: float
+    max_grad_norm: float
+    max_length: int
+    batch_size: int
+    grad_accumulation: int
+    gradient_checkpointing: bool
+    log_every: int
+    save_every: int
+    format: str
+    tools_in_prompt: str
+    seed: int
+    report_to: str
+    project: str
+
+
+@dataclass(frozen=True)
+class SftConfig(Recipe):
+    lora_rank: int
+    lora_alpha: int
+    lora_dropout: float
+    eval_fraction: float
+
+
+@dataclass(frozen=True)
+class KtoConfig(Recipe):
+    beta: float
+    desirable_weight: float
+    undesirable_weight: float
+
+
+METHODS = {"sft": SftConfig, "kto": KtoConfig}
+
+
+@dataclass(frozen=True)
+class Size:
+    """One entry of configs/sizes.yaml for one platform: the base model, our template for it, and its own settings."""
+
+    name: str
+    base: str
+    template: str | None
+    licence: str
+    overrides: dict
+
+
+# Setting -> (is it fine?, what is wanted). Checked together, so that one run shows every fault.
+LIMITS = {
+    "learning_rate": (lambda v: 0 < v < 1, "more than 0 and less than 1"),
+    "epochs": (lambda v: v > 0, "more than 0"),
+    "warmup_fraction": (lambda v: 0 <= v < 1, "0 or more and less than 1"),
+    "weight_decay": (lambda v: v >= 0, "0 or more"),
+    "max_grad_norm": (lambda v: v > 0, "more than 0"),
+    "max_length": (lambda v: v >= 16, "16 tokens or more"),
+    "batch_size": (lambda v: v >= 1, "1 or more"),
+    "grad_accumulation": (lambda v: v >= 1, "1 or more"),
+    "log_every": (lambda v: v >= 1, "1 or more"),
+    "save_every": (lambda v: v >= 1, "1 or more"),
+    "lora_rank": (lambda v: v >= 1, "1 or more"),
+    "lora_alpha": (lambda v: v >= 1, "1 or more"),
+    "lora_dropout": (lambda v: 0 <= v < 1, "0 or more and less than 1"),
+    "eval_fraction": (lambda v: 0 <= v < 0.5, "0 or more and less than .5"),
+    "beta": (lambda v: v > 0, "more than 0"),
+    "desirable_weight": (lambda v: v > 0, "more than 0"),
+    "undesirable_weight": (lambda v: v > 0, "more than 0"),
+}
+
+
+def read_yaml(path) -> dict:
+    """The mapping in a YAML file; CannotRun when it is missing, broken or no mapping."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CannotRun(f"{path}: no such file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotRun(f"{path}: cannot be read ({error}).") from error
+    except yaml.YAMLError as error:
+        raise CannotRun(f"{path}: not YAML ({' '.join(str(error).split())}).") from error
+    if not isinstance(content, dict):
+        raise CannotRun(f"{path}: holds no settings. Write `name: value` lines.")
+    return content
+
+
+def suggestion(name: str, known) -> str:
+    """' Did you mean X?' for a near miss, otherwise an empty string."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {near[0]}?" if near else f" Known: {', '.join(sorted(known))}."
+
+
+def cast(kind: str, value):
+    """The value as the field's type, or TypeError. YAML 1.1 reads 1e-4 as text, so numbers in text are floats too."""
+    if kind == "float" and isinstance(value, (int, str)) and not isinstance(value, bool):
+        value = float(value)
+    if type(value).__name__ != kind or (kind == "float" and not math.isfinite(value)):
+        raise TypeError(kind)
+    return value
+
+
+def checked(method: str, settings: dict, source: str) -> dict:
+    """The settings with their exact types; every fault in them is named in one CannotRun."""
+    kinds = {field.name: field.type for field in fields(METHODS[method])}
+    faults, good = [], {}
+    for name, value in settings.items():
+        if name not in kinds:
+            faults.append(f"unknown setting '{name}'.{suggestion(name, kinds)}")
+            continue
+        try:
+            good[name] = cast(kinds[name], value)
+        except (TypeError, ValueError):
+            faults.append(f"{name} is {value!r}; a {kinds[name]} is needed.")
+            continue
+        if name in CHOICES and value not in CHOICES[name]:
+            faults.append(f"{name} is '{value}'; choose one of: {', '.join(CHOICES[name])}.")
+        elif name in LIMITS and not LIMITS[name][0](good[name]):
+            faults.append(f"{name} is {value}; it must be {LIMITS[name][1]}.")
+    if faults:
+        raise CannotRun("\n".join(f"{source}: {fault}" for fault in faults))
+    return good
+
+
+def load_size(name: str, platform: str, method: str, path="configs/sizes.yaml") -> Size:
+    """The size's base model on this platform and its own settings for the method."""
+    sizes = read_yaml(path)
+    if name not in sizes:
+        raise CannotRun(f"SIZE is '{name}'; choose one of: {', '.join(sizes)}.")
+    if platform not in PLATFORMS:
+        raise CannotRun(f"PLATFORM is '{platform}'; choose one of: {', '.join(PLATFORMS)}.")
+    entry = sizes[name]
+    overrides = checked(method, entry.get(method, {}), f"{path}: {name}.{method}")
+    return Size(name, entry["base"][platform], entry.get("template"), entry.get("licence", "unknown"), overrides)
+
+
+def load_config(method: str, size: Size, overrides: dict, path=None) -> tuple[Recipe, dict[str, str]]:
+    """(the config, where each setting came from: the recipe's path, 'size ...' or 'command line')."""
+    path = path or f"configs/{method}.yaml"
+    settings = checked(method, read_yaml(path), str(path))
+    missing = {field.name for field in fields(METHODS[method])} - settings.keys()
+    if missing:
+        raise CannotRun(f"{path}: these settings are missing: {', '.join(sorted(missing))}.")
+    given = checked(method, {k: v for k, v in overrides.items() if v is not None}, "command line")
+    origins = dict.fromkeys(settings, str(path))
+    origins.update(dict.fromkeys(size.overrides, f"size {size.name}"))
+    origins.update(dict.fromkeys(given, "command line"))
+    config = METHODS[method](**{**settings, **size.overrides, **given})
+    if isinstance(config, KtoConfig) and config.batch_size < 2:
+        raise CannotRun("batch_size is 1; KTO estimates KL from the other rows of a batch, so use 2 or more.")
+    return config, origins
+
+
+def advice(config: Recipe) -> list[str]:
+    """What a careful reader would remark about a valid configuration, a sentence each."""
+    remarks = []
+    low, high = PUBLISHED_KTO_LEARNING_RATES
+    if isinstance(config, KtoConfig) and config.learning_rate < low:
+        remarks.append(
+            f"learning_rate {config.learning_rate:g} is below published KTO practice ({low:g} to {high:g}); "
+            "expect little change, or use --learning-rate 1e-6."
+        )
+    return remarks
+
+
+def describe(config: Recipe, origins: dict[str, str], recipe_path: str) -> list[str]:
+    """The settings as aligned lines, each that differs from the recipe marked with where it came from."""
+    lines = []
+    for name, value in asdict(config).items():
+        mark = "" if origins[name] == recipe_path else f"   ({origins[name]})"
+        shown = f"{value:g}" if isinstance(value, float) else str(value)
+        lines.append(f"  {name:<24}{shown}{mark}")
+    return lines

@@ -1,0 +1,72 @@
+"""Base models with LoRA adapters in PyTorch: load, attach, save. The one place that decides dtypes and quantization."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+from lib.errors import CannotRun
+
+TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def load_tokenizer(folder: Path, chat_template: str | None):
+    """The folder's tokenizer with our chat template when the size has one, padding on the right."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if chat_template is not None:
+        tokenizer.chat_template = chat_template
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def load_base(folder: Path, platform: str):
+    """The base model for training: bf16 on the CPU, 4-bit nf4 on CUDA unless the checkpoint is quantized already."""
+    try:
+        if platform == "cuda":
+            if not torch.cuda.is_available():
+                raise CannotRun("PLATFORM is cuda, but PyTorch sees no GPU. Check the driver: make doctor.")
+            quantization = BitsAndBytesConfig(
+                load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+            )
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=torch.bfloat16, device_map={"": 0}, quantization_config=quantization
+            )
+        else:
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, attn_implementation="sdpa")
+    except (OSError, ValueError) as error:
+        raise CannotRun(f"{folder}: the base model cannot be loaded ({error}).") from error
+    model.config.use_cache = False
+    return model
+
+
+def add_lora(model, config):
+    """The model with fresh LoRA matrices on every linear layer of the blocks; only they are trained."""
+    lora = LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=TARGETS,
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, lora)
+
+
+def load_adapter(model, folder: Path):
+    """The model with a saved adapter, trainable."""
+    try:
+        return PeftModel.from_pretrained(model, folder, is_trainable=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CannotRun(f"{folder}: the adapter does not fit this base model ({error}).") from error
+
+
+def save_adapter(model, tokenizer, folder: Path) -> None:
+    """Write adapter and tokenizer (with its chat template) to folder, whole or not at all."""
+    part = folder.with_name(folder.name + ".part")
+    model.save_pretrained(part, selected_adapters=["default"])
+    tokenizer.save_pretrained(part)
+    part.replace(folder)

@@ -1,0 +1,222 @@
+"""An example as the model sees it: token ids and a loss mask. The only place where text becomes training tokens.
+
+Trained: the calls, their arguments, closing texts, the end-of-turn token and, in the text format, the words `Result:`
+with which the model hands over. Not trained: prompts, results, and the characters of ids that nothing before them shows.
+
+Ids in a call's `context` belong to the host, which overwrites them. Where the prompt does not show them, the model's
+view carries HOST_IDS instead of the row's own: every row agrees on them, so there is nothing to guess when serving.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lib.chat import Call, Example, Result, Text, Turn, dump_arguments, native_messages, print_text
+from lib.errors import CannotRun
+
+IGNORED = -100  # the label that PyTorch's and TRL's losses skip
+HOST_IDS = {"sessionId": "session_1234567890123_abcdefghi", "workspaceId": "ws_1234567890123_abcdefghi"}
+CONTEXT_ID = {
+    "sessionId": re.compile(r"session_[0-9]{13}_[a-z0-9]{9}"),
+    "workspaceId": re.compile(r"ws_[0-9]{13}_[a-z0-9]{9}"),
+}
+ANY_ID = re.compile(r"\b([a-z]+_)([0-9]{13})_([a-z0-9]{9})\b")
+RESULT_MARK = "Result:"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """input_ids and labels of equal length (labels: the id where trained, IGNORED elsewhere); prompt_length in tokens;
+    roles: for each token 'prompt', 'trained', 'result' or 'id'."""
+
+    text: str
+    input_ids: list[int]
+    labels: list[int]
+    prompt_length: int
+    roles: list[str]
+
+    @property
+    def trained(self) -> int:
+        return sum(label != IGNORED for label in self.labels)
+
+
+def map_strings(value: Any, change) -> Any:
+    """The JSON value with every string, keys left alone, replaced by change(string)."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: map_strings(item, change) for key, item in value.items()}
+    if isinstance(value, list):
+        return [map_strings(item, change) for item in value]
+    return value
+
+
+def shown_text(example: Example) -> str:
+    """What the user and the system say, which the model can read before it answers."""
+    turns = (turn for turn in example.turns if turn.role != "assistant")
+    return "\n".join(part.text for turn in turns for part in turn.parts if isinstance(part, Text))
+
+
+def with_host_ids(example: Example) -> Example:
+    """The example with HOST_IDS for the well-formed context ids that its prompt does not show; results follow suit."""
+    shown, mapping = shown_text(example), {}
+    for call in example.calls:
+        context = call.arguments.get("context") if isinstance(call.arguments, dict) else None
+        for field, pattern in CONTEXT_ID.items():
+            value = context.get(field) if isinstance(context, dict) else None
+            if isinstance(value, str) and pattern.fullmatch(value) and value not in shown:
+                mapping[value] = HOST_IDS[field]
+    if not mapping:
+        return example
+    pattern = re.compile("|".join(map(re.escape, mapping)))
+
+    def change(text: str) -> str:
+        return pattern.sub(lambda match: mapping[match.group()], text)
+
+    def change_part(part):
+        if isinstance(part, Text):
+            return replace(part, text=change(part.text))
+        if isinstance(part, Call):
+            return replace(part, arguments=map_strings(part.arguments, change))
+        return replace(part, content=map_strings(part.content, change), raw=None)
+
+    turns = tuple(
+        Turn(turn.role, tuple(map(change_part, turn.parts))) if turn.role == "assistant" else turn
+        for turn in example.turns
+    )
+    return replace(example, turns=turns)
+
+
+def messages_of(example: Example, format: str) -> list[dict]:
+    """The chat template's input: native tool calls, or plain text turns in the `tool_call:` form."""
+    if format == "native":
+        return native_messages(example)
+    return [{"role": turn.role, "content": print_text(turn.parts)} for turn in example.turns]
+
+
+def result_ranges(example: Example, format: str, text: str, position: int) -> list[tuple[int, int]]:
+    """Character ranges of tool results inside the assistant's own text, from position on: only the text form has them."""
+    if format == "native":
+        return []
+    ranges = []
+    for turn in example.turns:
+        for part in turn.parts:
+            if not isinstance(part, Result):
+                continue
+            body = part.raw if part.raw is not None else dump_arguments(part.content)
+            mark = text.index(f"{RESULT_MARK} {body}", position)
+            position = mark + len(RESULT_MARK) + 1 + len(body)
+            while text[position : position + 1] == "\n":  # the host writes the blank line behind a result, too
+                position += 1
+            ranges.append((mark + len(RESULT_MARK), position))
+    return ranges
+
+
+def unknowable_ids(text: str, spans: list[tuple[int, int]], results: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges of the digits and letters of ids in trained text that no prompt and no earlier result shows."""
+    ranges = []
+    for start, end in spans:
+        for match in ANY_ID.finditer(text, start, end):
+            if any(low <= match.start() < high for low, high in results):
+                continue
+            if not is_shown(text, match, spans, results):
+                ranges += [match.span(2), match.span(3)]
+    return ranges
+
+
+def is_shown(text: str, match: re.Match, spans, results) -> bool:
+    """Whether the id stands earlier in a place that the model did not write: outside the spans, or in a result."""
+    position = text.find(match.group())
+    while position != -1 and position < match.start():
+        written = any(low <= position < high for low, high in spans)
+        if not written or any(low <= position < high for low, high in results):
+            return True
+        position = text.find(match.group(), position + 1)
+    return False
+
+
+def assistant_spans(tokenizer, messages: list[dict], tools, text: str) -> list[tuple[int, int]]:
+    """Character ranges of the assistant's turns: from the end of the generation prompt through the end-of-turn token."""
+    spans = []
+    for index, message in enumerate(messages):
+        if message["role"] != "assistant":
+            continue
+        before = template(tokenizer, messages[:index], tools, add_generation_prompt=True)
+        through = template(tokenizer, messages[: index + 1], tools).rstrip()
+        if not text.startswith(before) or not text.startswith(through):
+            raise CannotRun(
+                f"the chat template rewrites earlier turns when message {index + 1} is added, so its loss mask cannot be "
+                "found. Use single-turn rows, or a template that only appends."
+            )
+        spans.append((len(before), len(through)))
+    return spans
+
+
+def template(tokenizer, messages, tools, add_generation_prompt=False) -> str:
+    """The chat template's text; CannotRun in plain words when the tokenizer has none or refuses the messages."""
+    if not tokenizer.chat_template:
+        raise CannotRun("this base model has no chat template. Name an instruct model, or give the size a `template`.")
+    try:
+        return tokenizer.apply_chat_template(
+            messages, tools=tools, tokenize=False, add_generation_prompt=add_generation_prompt
+        )
+    except Exception as error:  # jinja raises what the template's author chose
+        raise CannotRun(f"the chat template refuses this conversation: {error}") from error
+
+
+def tokenize(tokenizer, text: str, cuts: list[int]) -> tuple[list[int], list[tuple[int, int]]]:
+    """(ids, character range of each); pieces between cuts are encoded apart, as a server encodes prompt and answer."""
+    ids, offsets = [], []
+    for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
+        piece = tokenizer(text[start:end], add_special_tokens=False, return_offsets_mapping=True)
+        ids += piece["input_ids"]
+        offsets += [(start + low, start + high) for low, high in piece["offset_mapping"]]
+    return ids, offsets
+
+
+def overlaps(low: int, high: int, ranges: list[tuple[int, int]]) -> bool:
+    return any(low < end and start < high for start, end in ranges)
+
+
+def render(example: Example, tokenizer, format="native", tools=None) -> Rendered:
+    """The example's token ids and labels through the tokenizer's chat template.
+
+    tools: OpenAI-style tool list for templates that put tools into the prompt, or None (the toolset learnt by heart).
+    """
+    view = with_host_ids(example)
+    messages = messages_of(view, format)
+    text = template(tokenizer, messages, tools)
+    spans = assistant_spans(tokenizer, messages, tools, text)
+    if not spans:
+        raise CannotRun("the conversation has no assistant turn, so there is nothing to train on.")
+    results = result_ranges(view, format, text, spans[0][0])
+    ids_hidden = unknowable_ids(text, spans, results)
+    input_ids, offsets = tokenize(tokenizer, text, [start for start, _ in spans])
+    roles = []
+    for low, high in offsets:
+        if not any(start <= low and high <= end for start, end in spans):
+            roles.append("prompt")
+        elif overlaps(low, high, results):
+            roles.append("result")
+        else:
+            roles.append("id" if overlaps(low, high, ids_hidden) else "trained")
+    labels = [token if role == "trained" else IGNORED for token, role in zip(input_ids, roles, strict=True)]
+    prompt_length = sum(high <= spans[0][0] for _, high in offsets)
+    return Rendered(text, input_ids, labels, prompt_length, roles)
+
+
+def role_counts(rows: list[Rendered]) -> Counter:
+    """Tokens per role over all rows."""
+    return Counter(role for row in rows for role in row.roles)
+
+
+def check_trained_share(rows: list[Rendered]) -> None:
+    """CannotRun when nothing or everything would be trained: the mask is wrong then, whatever the data say."""
+    counts = role_counts(rows)
+    if counts["trained"] == 0:
+        raise CannotRun("no token would be trained (0 %): the chat template hides the assistant's turns from the mask.")
+    if counts["trained"] == sum(counts.values()):
+        raise CannotRun("every token would be trained (100 %): the mask does not see where the prompt ends.")

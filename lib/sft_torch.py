@@ -1,0 +1,107 @@
+"""Supervised fine-tuning with trl and peft: our masks and batches, the head on completion tokens only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from trl import SFTConfig, SFTTrainer
+
+from lib import runs
+from lib.batches import length_grouped
+from lib.loss_torch import label_logps
+from lib.model_torch import add_lora, load_base, save_adapter
+from lib.rendering import Rendered
+from lib.training_torch import (
+    MetricsCallback,
+    PlannedMixin,
+    StopCallback,
+    arguments,
+    run_training,
+    tensors,
+)
+
+
+class CompletionTrainer(PlannedMixin, SFTTrainer):
+    """trl's SFTTrainer whose loss is computed at the labelled positions alone; the value is the same."""
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        logps, _, correct = label_logps(model, inputs["input_ids"], inputs["attention_mask"], inputs["labels"])
+        count = logps.numel() if num_items_in_batch is None else num_items_in_batch
+        loss = -logps.sum() / torch.as_tensor(count).clamp(min=1)
+        self._metrics["train" if model.training else "eval"]["mean_token_accuracy"].append(
+            correct.item() / max(logps.numel(), 1)
+        )
+        if model.training and self.counter is not None:
+            self.counter(int(inputs["attention_mask"].sum()))
+        return (loss, {}) if return_outputs else loss
+
+    counter = None
+
+
+def collator(pad_id: int):
+    """A function from rows to one padded batch."""
+
+    def collate(rows):
+        return tensors([row["input_ids"] for row in rows], [row["labels"] for row in rows], pad_id)
+
+    return collate
+
+
+def as_dataset(rows: list[Rendered]) -> Dataset:
+    return Dataset.from_dict({"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]})
+
+
+def make_trainer(model, tokenizer, rows: list[Rendered], config, run: Path, platform: str, resume=False):
+    """A trainer over the rows, ready to train, with its length-grouped plan."""
+    settings = SFTConfig(**arguments(config, run, platform, resume), dataset_kwargs={"skip_prepare_dataset": True})
+    trainer = CompletionTrainer(
+        model=model,
+        args=settings,
+        train_dataset=as_dataset(rows),
+        processing_class=tokenizer,
+        data_collator=collator(tokenizer.pad_token_id),
+    )
+    lengths = [len(row.input_ids) for row in rows]
+    trainer.plan = lambda epoch: length_grouped(lengths, config.batch_size, config.seed, epoch)
+    return trainer
+
+
+@torch.no_grad()
+def mean_loss(model, tokenizer, rows: list[Rendered], batch_size: int) -> float | None:
+    """Mean negative log-likelihood of the rows' label tokens, nats; None without rows."""
+    if not rows:
+        return None
+    model.eval()
+    ordered = sorted(rows, key=lambda row: len(row.input_ids))
+    total, count = 0.0, 0
+    for start in range(0, len(ordered), batch_size):
+        part = ordered[start : start + batch_size]
+        batch = tensors([row.input_ids for row in part], [row.labels for row in part], tokenizer.pad_token_id)
+        device = next(model.parameters()).device
+        logps, _, _ = label_logps(model, *(batch[k].to(device) for k in ("input_ids", "attention_mask", "labels")))
+        total, count = total - logps.sum().item(), count + logps.numel()
+    return total / count
+
+
+def train(job) -> dict:
+    """Train an adapter on job.rows, save it as final_model, and return the figures for done.json."""
+    model = add_lora(load_base(job.base, job.platform), job.config)
+    trainer = make_trainer(model, job.tokenizer, job.rows, job.config, job.run, job.platform, job.resume)
+    metrics, stop = runs.Metrics(job.run), StopCallback()
+    watcher = MetricsCallback(metrics, job.platform, "sft")
+    trainer.counter = watcher.count
+    trainer.add_callback(watcher)
+    trainer.add_callback(stop)
+    seconds = run_training(trainer, stop, metrics, job.run, job.resume)
+    eval_loss = mean_loss(model, job.tokenizer, job.held_out, job.config.batch_size)
+    save_adapter(model, job.tokenizer, job.run / "final_model")
+    tokens = sum(len(row.input_ids) for row in job.rows) * job.config.epochs
+    return {
+        "steps": trainer.state.global_step,
+        "train_loss": trainer.state.log_history[-1].get("train_loss"),
+        "eval_loss": eval_loss,
+        "seconds": round(seconds, 1),
+        "tokens_per_s": round(tokens / seconds, 1),
+    }

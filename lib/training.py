@@ -1,0 +1,266 @@
+"""From options to a finished run: settings, data, preflight and run directory, the same for SFT and KTO."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+import shutil
+import sys
+from dataclasses import asdict, dataclass, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lib import runs
+from lib.cli import log, option, progress, yes_option
+from lib.config import METHODS, PLATFORMS, Recipe, advice, describe, load_config, load_size
+from lib.errors import CannotRun
+
+TRAINERS = {"cpu": "torch", "cuda": "torch", "mlx": "mlx"}
+MINIMUM_FREE_GB = 2  # checkpoints of a tiny run; a 7b adapter with its optimizer takes about 1 GB
+KINDS = {"int": int, "float": float, "bool": bool, "str": str}
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a trainer needs. rows: Rendered, in file order; desirable: one bool a row (KTO); held_out: for the
+    evaluation loss (SFT); adapter: the SFT run's final_model that KTO starts from."""
+
+    method: str
+    platform: str
+    config: Recipe
+    run: Path
+    base: Path
+    tokenizer: Any
+    rows: list
+    held_out: list
+    desirable: list[bool]
+    adapter: Path | None
+    resume: bool
+
+
+def recipe_comments(method: str) -> dict[str, str]:
+    """Setting -> its comment in the recipe file, which is the one place that explains it."""
+    lines = Path(f"configs/{method}.yaml").read_text(encoding="utf-8").splitlines()
+    found = (re.match(r"(\w+):[^#]*(?:#\s*(.*))?$", line) for line in lines)
+    return {match.group(1): match.group(2) or "" for match in found if match}
+
+
+def training_options(method: str):
+    """A decorator: a flag for every setting of the method's recipe, and those that both scripts share."""
+    comments = recipe_comments(method)
+
+    def decorate(function):
+        for field in reversed(fields(METHODS[method])):
+            flag = "--" + field.name.replace("_", "-")
+            if field.type == "bool":
+                flag = f"{flag}/--no-{flag[2:]}"
+            kind = None if field.type == "bool" else KINDS[field.type]
+            function = click.option(flag, field.name, type=kind, default=None, help=comments.get(field.name))(function)
+        for decorator in reversed(SHARED_OPTIONS):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+SHARED_OPTIONS = [
+    option("--platform", type=click.Choice(PLATFORMS), default="cpu", help="What to train on."),
+    option("--size", default="tiny", help="A key of configs/sizes.yaml."),
+    click.option("--model", help="Another base model: a Hub id or a folder. Default: the size's own."),
+    click.option("--recipe", type=click.Path(), help="Another recipe file."),
+    click.option("--resume", is_flag=True, envvar="RESUME", help="Go on with the newest unfinished run."),
+    click.option("--dry-run", is_flag=True, envvar="DRY_RUN", help="Set up everything, train nothing."),
+    click.option("--run-file", type=click.Path(), help="Write the finished run's path to this file (for make)."),
+    yes_option,
+]
+
+
+def load_examples(paths: list[str]) -> list:
+    """Every example of the files, with its place; rows that cannot be trained on end in CannotRun, all named."""
+    from lib.chat import example_from_row
+    from lib.jsonl import read_rows
+
+    examples, faults = [], []
+    for path in paths:
+        for line, row in read_rows(path):
+            example, problems = example_from_row(row)
+            structural = [problem for problem in problems if problem.severity == "error"]
+            if example is None or (structural and example.label is not False):
+                faults.append(f"{path}:{line}: {structural[0].code}: {structural[0].message}")
+            else:
+                examples.append((f"{path}:{line}", example))
+    if faults:
+        shown = "\n".join(faults[:5])
+        raise CannotRun(f"{len(faults)} rows cannot be trained on (make validate shows all):\n{shown}")
+    return examples
+
+
+def tools_for(mode: str) -> list[dict] | None:
+    """The tool list that goes into the prompt, or None when the toolset is learnt by heart."""
+    from lib.toolset import load_toolset
+
+    return None if mode == "none" else load_toolset().openai_tools()
+
+
+def render_rows(examples: list, tokenizer, config: Recipe) -> tuple[list, list, int]:
+    """(rendered rows, their examples, how many were too long and left out)."""
+    from lib.rendering import check_trained_share, render
+
+    tools, rows, kept, too_long = tools_for(config.tools_in_prompt), [], [], 0
+    for place, example in progress(examples, desc="Tokenizing", unit="row"):
+        try:
+            rendered = render(example, tokenizer, config.format, tools)
+        except CannotRun as error:
+            raise CannotRun(f"{place}: {error.message}") from error
+        if len(rendered.input_ids) > config.max_length:
+            too_long += 1
+            log(f"{place}: {len(rendered.input_ids)} tokens, more than max_length {config.max_length}; left out")
+        elif rendered.trained:
+            rows.append(rendered)
+            kept.append(example)
+    if not rows:
+        raise CannotRun(f"no row is left to train on: {too_long} are longer than max_length {config.max_length}.")
+    check_trained_share(rows)
+    return rows, kept, too_long
+
+
+def split_by_prompt(rows: list, examples: list, share: float) -> tuple[list, list]:
+    """(rows to train on, rows held out): a prompt goes to one side with all its rows, chosen by its digest."""
+    from lib.rendering import shown_text
+
+    train, held_out = [], []
+    for row, example in zip(rows, examples, strict=True):
+        digest = hashlib.sha256(shown_text(example).encode()).digest()
+        (held_out if int.from_bytes(digest[:4], "big") < share * 2**32 else train).append(row)
+    return (train, held_out) if train else (rows, [])
+
+
+def template_digest(tokenizer) -> str:
+    return hashlib.sha256((tokenizer.chat_template or "").encode()).hexdigest()
+
+
+def manifest(config: Recipe, facts: dict) -> dict:
+    """What config.yaml of a run holds."""
+    return {
+        "settings": asdict(config),
+        **facts,
+        "command": shlex.join(["python", "-m", *sys.orig_argv[2:]]),
+        "git_commit": runs.git_commit(),
+        "versions": runs.versions(),
+    }
+
+
+def open_run(method: str, size: str, config: Recipe, facts: dict, resume: bool) -> Path:
+    """A new run directory, or with resume the newest unfinished one whose settings are the same."""
+    if not resume:
+        return runs.create(method, size, manifest(config, facts))
+    run = runs.newest(method, size, finished=False)
+    if run is None:
+        raise CannotRun(f"no unfinished {method} run of size {size} to go on with. Start one: make {method}.")
+    old = runs.read_manifest(run)
+    now = {"settings": asdict(config), **facts}
+    changed = [name for name in now if name != "settings" and old.get(name) != now[name]]
+    changed += [
+        f"{k} {old['settings'].get(k)} -> {v}" for k, v in now["settings"].items() if old["settings"].get(k) != v
+    ]
+    if changed:
+        raise CannotRun(
+            f"{run} cannot be resumed, these have changed: {', '.join(changed)}. Start anew: make {method}."
+        )
+    return run
+
+
+def preflight(method: str, platform: str, size: str, lines: list[str], remarks: list[str], yes: bool) -> None:
+    """Show what will run; CannotRun when it cannot; ask before the start in an interactive terminal."""
+    free = shutil.disk_usage(".").free / 1e9
+    log(f"{method.upper()} on {platform}, size {size}; {free:.0f} GB of disk free")
+    for line in lines:
+        log(line)
+    for remark in remarks:
+        log(f"Note: {remark}")
+    if free < MINIMUM_FREE_GB:
+        raise CannotRun(f"{free:.1f} GB of disk are free; checkpoints need {MINIMUM_FREE_GB}. Free some first.")
+    if not yes and sys.stdin.isatty() and not click.confirm("Start?", default=True, err=True):
+        raise CannotRun("not started.")
+
+
+def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = None) -> Job | None:
+    """The job to train, its run directory made; None after a dry run."""
+    platform, size_name = options.pop("platform"), options.pop("size")
+    recipe = options.pop("recipe") or f"configs/{method}.yaml"
+    resume, dry_run, yes, model = (options.pop(name) for name in ("resume", "dry_run", "yes", "model"))
+    size = load_size(size_name, platform, method)
+    config, origins = load_config(method, size, options, recipe)
+    examples = load_examples(data)
+    if method == "sft":
+        examples = [(place, example) for place, example in examples if example.label is not False]
+    check_labels(method, [example for _, example in examples])
+    torch_side = import_module(f"lib.model_{TRAINERS[platform]}")
+    base = import_module("lib.base_model").fetch(model or size.base)
+    from lib.templates import template_for
+
+    template = template_for(config.tools_in_prompt, size.template) if size.template else None
+    tokenizer = torch_side.load_tokenizer(base, template)
+    rows, kept, too_long = render_rows(examples, tokenizer, config)
+    held_out: list = []
+    if method == "sft":
+        rows, held_out = split_by_prompt(rows, kept, config.eval_fraction)
+    facts = {
+        "platform": platform,
+        "base": model or size.base,
+        "base_digest": runs.digest_file(base / "config.json"),
+        "licence": size.licence,
+        "data": {path: runs.digest_file(path) for path in data},
+        "template_digest": template_digest(tokenizer),
+        "sft_run": str(sft_run) if sft_run else None,
+    }
+    tokens = sum(len(row.input_ids) for row in rows)
+    trained = sum(row.trained for row in rows)
+    summary = [
+        *describe(config, origins, recipe),
+        f"  base                    {base}",
+        f"  data                    {', '.join(data)}: {len(rows)} rows, {tokens} tokens, {trained} trained "
+        f"({100 * trained / tokens:.0f} %); held out {len(held_out)}, too long {too_long}",
+    ]
+    preflight(method, platform, size_name, summary, advice(config), yes or dry_run)
+    if dry_run:
+        log("Dry run: everything is set up, nothing was trained.")
+        return None
+    run = open_run(method, size_name, config, facts, resume)
+    adapter = sft_run / "final_model" if sft_run else None
+    desirable = [example.label is not False for example in kept]
+    return Job(method, platform, config, run, base, tokenizer, rows, held_out, desirable, adapter, resume)
+
+
+def check_labels(method: str, examples: list) -> None:
+    """CannotRun when the method cannot learn from these labels."""
+    if not examples:
+        raise CannotRun("no row is left: SFT trains on rows that are not labelled false.")
+    if method == "kto":
+        labels = {example.label for example in examples}
+        if None in labels:
+            raise CannotRun("KTO needs a label, true or false, on every row; some have none.")
+        if len(labels) == 1:
+            raise CannotRun(f"KTO needs both labels; all {len(examples)} rows are {str(labels.pop()).lower()}.")
+
+
+def execute(job: Job, run_file: str | None) -> Path:
+    """Train, then write done.json; the run's path."""
+    module = import_module(f"lib.{job.method}_{TRAINERS[job.platform]}")
+    with runs.Lock(job.run):
+        log(f"Run: {job.run}")
+        try:
+            figures = module.train(job)
+        except KeyboardInterrupt:
+            log(f"Stopped. Go on with: make {job.method} RESUME=1")
+            raise
+        runs.finish(job.run, figures)
+    if run_file:
+        from lib.jsonl import write_text
+
+        write_text(run_file, f"{job.run}\n")
+    return job.run

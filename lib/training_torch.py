@@ -1,0 +1,214 @@
+"""What the SFT and KTO trainers share: rows to tensors, planned batches, metrics, checkpoints, a clean stop."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, TrainerCallback
+from transformers.trainer_utils import get_last_checkpoint
+
+from lib.cli import log
+from lib.errors import CannotRun
+from lib.rendering import IGNORED
+
+COLUMNS = ("step", "epoch", "loss", "learning_rate", "grad_norm", "kl", "rewards/margins", "tokens_per_s", "memory_gb")
+
+
+class PlannedBatches:
+    """A batch sampler that hands out plan(epoch); accelerate tells it the epoch and skips batches on resume."""
+
+    def __init__(self, plan):
+        self.plan, self.batches = plan, plan(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.batches = self.plan(epoch)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self):
+        return iter(self.batches)
+
+
+class PlannedMixin:
+    """Trainer methods that both methods override: our batches in our order, and no model card for each checkpoint."""
+
+    plan = None
+
+    def get_train_dataloader(self):
+        loader = DataLoader(
+            self.train_dataset, batch_sampler=PlannedBatches(self.plan), collate_fn=self.data_collator, num_workers=0
+        )
+        return self.accelerator.prepare(loader)
+
+    def create_model_card(self, *args, **kwargs):
+        """The card is written once, at upload."""
+
+
+def pad(sequences: list[list[int]], value: int) -> torch.Tensor:
+    """(rows, longest) with the sequences on the left and value behind them."""
+    length = max(map(len, sequences))
+    return torch.tensor([row + [value] * (length - len(row)) for row in sequences])
+
+
+def tensors(ids: list[list[int]], labels: list[list[int]], pad_id: int) -> dict[str, torch.Tensor]:
+    """input_ids, attention_mask and labels of one padded batch."""
+    padded = pad(ids, pad_id)
+    mask = pad([[1] * len(row) for row in ids], 0)
+    return {"input_ids": padded, "attention_mask": mask, "labels": pad(labels, IGNORED)}
+
+
+def arguments(config, run: Path, platform: str, resume: bool) -> dict:
+    """Keyword arguments for trl's SFTConfig and KTOConfig that follow from ours."""
+    return {
+        "output_dir": str(run / "checkpoints"),
+        "learning_rate": config.learning_rate,
+        "num_train_epochs": config.epochs,
+        "warmup_steps": config.warmup_fraction,  # transformers 5: below 1 it is a share of all steps
+        "weight_decay": config.weight_decay,
+        "max_grad_norm": config.max_grad_norm,
+        "per_device_train_batch_size": config.batch_size,
+        "gradient_accumulation_steps": config.grad_accumulation,
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "max_length": config.max_length,
+        "logging_steps": config.log_every,
+        "logging_first_step": True,
+        "save_steps": config.save_every,
+        "save_total_limit": 2,
+        "lr_scheduler_type": "linear",
+        "optim": "paged_adamw_8bit" if platform == "cuda" else "adamw_torch_fused",
+        "bf16": True,  # autocast: LoRA's fp32 masters are multiplied in bf16
+        "use_cpu": platform == "cpu",
+        "seed": config.seed,
+        "report_to": config.report_to,
+        "project": config.project,
+        "disable_tqdm": not sys.stderr.isatty(),
+        "remove_unused_columns": False,
+        "dataloader_pin_memory": platform == "cuda",
+        "eval_strategy": "no",
+        "log_level": "error",
+        "restore_callback_states_from_checkpoint": resume,
+    }
+
+
+def memory_gb(platform: str) -> float:
+    """Peak memory so far: of the GPU, or of this process."""
+    if platform == "cuda":
+        return torch.cuda.max_memory_allocated() / 1e9
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e9 if sys.platform == "darwin" else 1e6)
+
+
+class MetricsCallback(TrainerCallback):
+    """Writes each logged step to the run's metrics and to the console as a table row."""
+
+    def __init__(self, metrics, platform: str, method: str):
+        self.metrics, self.platform = metrics, platform
+        self.columns = [name for name in COLUMNS if method == "kto" or name not in ("kl", "rewards/margins")]
+        self.rows = 0
+        self.started = self.since = time.monotonic()
+        self.tokens = 0
+
+    def on_log(self, args, state, control, logs=None, **_):
+        if "loss" not in logs:
+            return
+        now = time.monotonic()
+        tokens, self.tokens = self.tokens, 0
+        values = {name: value for name, value in logs.items() if name not in ("num_tokens", "entropy")}
+        values |= {
+            "tokens_per_s": round(tokens / max(now - self.since, 1e-9), 1),
+            "memory_gb": round(memory_gb(self.platform), 3),
+            "elapsed_s": round(now - self.started, 1),
+        }
+        self.since = now
+        row = self.metrics.write(state.global_step, **values)
+        if self.rows % 20 == 0:
+            log("".join(f"{name.rsplit('/')[-1]:>14}" for name in self.columns))
+        log("".join(f"{shown(row.get(name)):>14}" for name in self.columns))
+        self.rows += 1
+
+    def count(self, tokens: int) -> None:
+        """Add the tokens of a batch that was just computed, padding left out."""
+        self.tokens += tokens
+
+
+def shown(value) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+class StopCallback(TrainerCallback):
+    """Ctrl-C or SIGTERM: finish the step, save a checkpoint, then stop; a second Ctrl-C stops at once."""
+
+    def __init__(self):
+        self.stopped = False
+
+    def ask(self, *_):
+        if self.stopped:
+            raise KeyboardInterrupt
+        self.stopped = True
+        log("Stopping after this step; the checkpoint is saved. Press Ctrl-C again to stop at once.")
+
+    def on_step_end(self, args, state, control, **_):
+        if self.stopped:
+            control.should_save = control.should_training_stop = True
+
+    @contextlib.contextmanager
+    def listening(self):
+        """Signals set the mark while training runs; the old handlers come back afterwards."""
+        old = {number: signal.signal(number, self.ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+
+def last_checkpoint(run: Path) -> str | None:
+    """The newest checkpoint of the run that holds its trainer state, or None: one that was cut short has none."""
+    newest = get_last_checkpoint(str(run / "checkpoints"))
+    if newest is None:
+        return None
+    if not (Path(newest) / "trainer_state.json").is_file():
+        log(f"{newest} is incomplete and is left out.")
+        Path(newest).rename(newest.replace("checkpoint-", "broken-"))
+        return last_checkpoint(run)
+    return newest
+
+
+def run_training(trainer, stop: StopCallback, metrics, run: Path, resume: bool) -> float:
+    """Train to the end or to a clean stop; seconds taken. Ends in KeyboardInterrupt when the user stopped it."""
+    checkpoint = last_checkpoint(run) if resume else None
+    if resume and checkpoint is None:
+        log("No checkpoint yet: starting from the first step.")
+    if resume:
+        metrics.drop_after(int(checkpoint.rsplit("-", 1)[-1]) if checkpoint else -1)
+    trainer.remove_callback(PrinterCallback)  # our table row says the same
+    started = time.monotonic()
+    try:
+        with stop.listening():
+            trainer.train(resume_from_checkpoint=checkpoint)
+    except (RuntimeError, OSError) as error:
+        text = str(error)
+        if "out of memory" in text.lower() or "can't allocate" in text:
+            raise CannotRun(
+                "out of memory. Use a smaller --batch-size with a larger --grad-accumulation, or --gradient-checkpointing."
+            ) from error
+        if isinstance(error, OSError) or "No space left" in text or "unexpected pos" in text:
+            raise CannotRun(
+                f"{run}: a checkpoint could not be written ({text}). Free some disk, then RESUME=1."
+            ) from error
+        raise
+    finally:
+        metrics.close()
+    if stop.stopped:
+        raise KeyboardInterrupt
+    return time.monotonic() - started

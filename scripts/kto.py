@@ -1,0 +1,31 @@
+"""Prefer good answers over bad ones: KTO from the newest finished SFT run, which is also the reference.
+
+\b
+    python -m scripts.kto --size tiny datasets/syngen_tools_kto.jsonl
+    python -m scripts.kto --from-run runs/20261122_101500-sft-tiny --learning-rate 1e-6
+"""
+
+import click
+
+from lib import runs
+from lib.cli import command, log
+from lib.training import execute, prepare, training_options
+
+DEFAULT_DATA = "datasets/syngen_tools_kto.jsonl"
+
+
+@command(help=__doc__)
+@click.argument("data", nargs=-1)
+@click.option("--from-run", type=click.Path(), help="The SFT run to start from. Default: the newest finished one.")
+@training_options("kto")
+def main(data, from_run, run_file, **options):
+    sft_run = runs.finished_run(from_run, "sft")
+    job = prepare("kto", options, list(data) or [DEFAULT_DATA], sft_run)
+    if job:
+        run = execute(job, run_file)
+        log(f"Finished. Next: make gguf RUN={run}")
+        click.echo(run)
+
+
+if __name__ == "__main__":
+    main()
