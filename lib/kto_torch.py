@@ -1,4 +1,4 @@
-"""KTO with trl and peft from a finished SFT run: its adapter is where the policy starts and what it is measured against."""
+"""KTO with trl and peft from a finished SFT run: its adapter is where the policy starts and its reference."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def check_start(rewards, log_ratios) -> None:
     worst = max(rewards.abs().max().item(), log_ratios.abs().max().item())
     if not worst <= FIRST_STEP_TOLERANCE:
         raise CannotRun(
-            f"at the first step rewards and KL must be 0, but reach {worst:.3g}: the reference is not the model that KTO "
-            "starts from. Delete the run's reference.pt, or name the SFT run: --from-run runs/<name>."
+            f"at the first step rewards and KL must be 0, but reach {worst:.3g}: the reference is not the model that "
+            "KTO starts from. Delete the run's reference.pt, or name the SFT run: --from-run runs/<name>."
         )
 
 
@@ -75,7 +75,7 @@ def swap_completion(row: Rendered, partner: Rendered) -> tuple[list[int], list[i
 
 
 class Collator:
-    """Padded batches of rows and of their mismatched twins, with the reference log-probabilities once they are known."""
+    """Padded batches of rows and their mismatched twins, with the reference log-probabilities once they are known."""
 
     def __init__(self, rows: list[Rendered], desirable: list[bool], batches: list[list[int]], pad_id: int):
         self.rows, self.desirable, self.pad_id = rows, desirable, pad_id

@@ -1,7 +1,7 @@
 """An example as the model sees it: token ids and a loss mask. The only place where text becomes training tokens.
 
 Trained: the calls, their arguments, closing texts, the end-of-turn token and, in the text format, the words `Result:`
-with which the model hands over. Not trained: prompts, results, and the characters of ids that nothing before them shows.
+with which the model hands over. Not trained: prompts, results, and the characters of ids that nothing before shows.
 
 Ids in a call's `context` belong to the host, which overwrites them. Where the prompt does not show them, the model's
 view carries HOST_IDS instead of the row's own: every row agrees on them, so there is nothing to guess when serving.
@@ -98,7 +98,7 @@ def messages_of(example: Example, format: str) -> list[dict]:
 
 
 def result_ranges(example: Example, format: str, text: str, position: int) -> list[tuple[int, int]]:
-    """Character ranges of tool results inside the assistant's own text, from position on: only the text form has them."""
+    """Character ranges of tool results in the assistant's own text, from position on: only the text form has them."""
     if format == "native":
         return []
     ranges = []
@@ -139,7 +139,7 @@ def is_shown(text: str, match: re.Match, spans, results) -> bool:
 
 
 def assistant_spans(tokenizer, messages: list[dict], tools, text: str) -> list[tuple[int, int]]:
-    """Character ranges of the assistant's turns: from the end of the generation prompt through the end-of-turn token."""
+    """Character ranges of the assistant's turns, from the end of the generation prompt through the end-of-turn token."""
     spans = []
     for index, message in enumerate(messages):
         if message["role"] != "assistant":
@@ -148,8 +148,8 @@ def assistant_spans(tokenizer, messages: list[dict], tools, text: str) -> list[t
         through = template(tokenizer, messages[: index + 1], tools).rstrip()
         if not text.startswith(before) or not text.startswith(through):
             raise CannotRun(
-                f"the chat template rewrites earlier turns when message {index + 1} is added, so its loss mask cannot be "
-                "found. Use single-turn rows, or a template that only appends."
+                f"the chat template rewrites earlier turns when message {index + 1} is added, so its loss mask cannot "
+                "be found. Use single-turn rows, or a template that only appends."
             )
         spans.append((len(before), len(through)))
     return spans
