@@ -35,7 +35,7 @@ def file_order(rows: int, batch_size: int) -> list[list[int]]:
 
 
 def kl_partners(batch: list[int]) -> list[int]:
-    """For each row of a batch the row that lends its completion as the mismatched one: the previous, cyclic, as in TRL."""
+    """For each row of a batch the row that lends its completion as mismatched one: the previous, cyclic, as in TRL."""
     return [batch[i - 1] for i in range(len(batch))]
 
 

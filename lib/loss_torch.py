@@ -41,7 +41,7 @@ def row_logps(model, input_ids, attention_mask, labels):
 def kto_losses(policy, reference, desirable, kl, config):
     """(weighted loss of each row, reward of each row): KTO, eq. 7 and 8 of arXiv 2402.01306.
 
-    policy, reference: (batch,) summed log-probabilities, nats; desirable: (batch,) bool; kl: detached scalar >= 0, nats;
+    policy, reference: (batch,) summed log-probabilities, nats; desirable: (batch,) bool; kl: detached, >= 0, nats;
     config: beta (1/nats) and the two label weights.
     """
     log_ratio = policy - reference

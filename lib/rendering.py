@@ -139,7 +139,7 @@ def is_shown(text: str, match: re.Match, spans, results) -> bool:
 
 
 def assistant_spans(tokenizer, messages: list[dict], tools, text: str) -> list[tuple[int, int]]:
-    """Character ranges of the assistant's turns, from the end of the generation prompt through the end-of-turn token."""
+    """Character ranges of the assistant's turns, from the end of the generation prompt through the end-of-turn."""
     spans = []
     for index, message in enumerate(messages):
         if message["role"] != "assistant":

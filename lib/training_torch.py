@@ -200,7 +200,8 @@ def run_training(trainer, stop: StopCallback, metrics, run: Path, resume: bool) 
         text = str(error)
         if "out of memory" in text.lower() or "can't allocate" in text:
             raise CannotRun(
-                "out of memory. Use a smaller --batch-size with a larger --grad-accumulation, or --gradient-checkpointing."
+                "out of memory. Use a smaller --batch-size with a larger --grad-accumulation, or "
+                "--gradient-checkpointing."
             ) from error
         if isinstance(error, OSError) or "No space left" in text or "unexpected pos" in text:
             raise CannotRun(

@@ -1,4 +1,4 @@
-"""Show rows as the model sees them: every token, coloured by whether it is trained, and how many there are of each role.
+"""Show rows as the model sees them: every token, coloured by its role in the loss, and the tokens of each role.
 
 \b
     python -m scripts.inspect datasets/syngen_tools_sft.jsonl --count 3
