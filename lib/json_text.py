@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-MAX_DEPTH = 200  # deeper nesting is refused: it exhausts the stack of most readers
+MAX_DEPTH = 252  # one less than orjson writes inside a list; deeper nesting is refused
 EXACT_BELOW = 1e15  # floats from here on may be integers that did not fit
 PLAIN = frozenset((str, int, bool, type(None)))
 SPACES = re.compile(r"[ \t\r\n]*")
@@ -96,16 +96,24 @@ def _character_faults(text: str, start: int, end: int) -> list[JsonFault]:
 
 
 def proven_exact(value: Any, text: str) -> bool:
-    """Whether orjson's value holds all of the text: no key dropped, no number rounded, no nesting too deep."""
+    """Whether orjson's value holds all of the text: no key dropped, no number rounded."""
     kind = type(value)
     if kind is not dict and kind is not list:
         return kind in PLAIN
+    return keys_kept(value, text) and _plain(value, 0)
+
+
+def keys_kept(value: Any, text: str, extra_colons: int = 0) -> bool:
+    """Whether no key of the text was dropped as a duplicate; False also when that cannot be told.
+
+    extra_colons: how many colons of the text lie outside the JSON.
+    """
     if "\\" in text and "\\u003" in text:
         return False  # perhaps an escaped colon, which would upset the count
     try:
         # Every key brings one colon; colons inside strings are the same on both sides.
-        return text.count(":") == orjson.dumps(value).count(b":") and _plain(value, 0)
-    except TypeError:  # nested too deep for orjson to write
+        return text.count(":") - extra_colons == orjson.dumps(value).count(b":")
+    except TypeError:  # nested deeper than orjson writes
         return False
 
 
@@ -113,7 +121,10 @@ def _plain(value: Any, depth: int, rounding: bool = False) -> bool:
     """False when value is nested beyond MAX_DEPTH or, unless rounding may be, holds a float that may be rounded."""
     if depth > MAX_DEPTH:
         return False
-    for item in value.values() if type(value) is dict else value:
+    items = value.values() if type(value) is dict else value
+    if PLAIN.issuperset(map(type, items)):
+        return True
+    for item in items:
         kind = type(item)
         if kind in PLAIN:
             continue

@@ -26,14 +26,13 @@ LOOK_ALIKES = str.maketrans(
         "\u223c": "~",  # tilde operator
         "\u02dc": "~",  # small tilde
         "\u301c": "~",  # wave dash
-        "\u0701": ".",  # Syriac full stop
-        "\ua4f8": ".",  # Lisu letter tone
-        "\u0660": ".",  # Arabic-Indic zero
-        "\u06f0": ".",  # extended Arabic-Indic zero
     }
 )
-# What most paths look like; a match is inside the vault and settles the matter.
-PLAIN_PATH = re.compile(r"\w[\w ,()&'-]*(?:[/.][\w][\w ,()&'-]*)*\Z", re.ASCII)
+# What most paths look like: letters of common scripts, digits, single dots inside a part. A match is inside the vault.
+# Spelled out, so that Python and the schema validator (whose \w also takes invisible joiners) read it alike.
+WORD = "0-9A-Za-z_\u00c0-\u024f\u0370-\u03ff\u0400-\u052f\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3"
+PLAIN = rf"^[{WORD}][{WORD} ,()&'-]*([/.][{WORD}][{WORD} ,()&'-]*)*$"
+PLAIN_PATH = re.compile(PLAIN.replace("$", r"\Z"))
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 DRIVE = re.compile(r"[A-Za-z]:")
 DOTS_ONLY = re.compile(r"[. ]*\.[. ]*\.[. ]*")

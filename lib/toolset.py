@@ -5,16 +5,16 @@ overwrite note text, files, folders or stored agents.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lib.errors import CannotRun
 from lib.findings import Finding, did_you_mean, explain, place_of
 from lib.json_text import shown
-from lib.paths import path_problem
+from lib.paths import PLAIN, path_problem
 
 DEFAULT_TOOLS = Path("configs/tools.json")
 EFFECTS = ("read", "write", "destructive")
@@ -40,15 +40,12 @@ class Tool:
         return "context" in self.parameters.get("required", ())
 
 
-@dataclass(frozen=True)
-class Compiled:
+class Compiled(NamedTuple):
     """What check needs of a tool, ready at hand."""
 
-    is_valid: Callable[[Any], bool]
+    is_plain: Callable[[Any], bool]  # surely nothing to find but the place of context
     iter_errors: Callable[[Any], Iterable]
     takes_context: bool
-    plain_places: tuple[str, ...]  # top-level parameters that are vault paths
-    deep_places: tuple[tuple[str, ...], ...]  # all other places of vault paths
 
 
 @dataclass(frozen=True)
@@ -62,30 +59,21 @@ class Toolset:
     def check(self, name: str, arguments: Any) -> list[Finding]:
         """Everything wrong with a call, [] when nothing is. Never raises, whatever the arguments are."""
         try:
-            tool = self.compiled[name]
+            is_plain, iter_errors, takes_context = self.compiled[name]
         except (KeyError, TypeError):
             message = f"there is no tool {shown(name)}.{did_you_mean(name, self.tools)}"
             return [Finding("unknown-tool", message, "name")]
         try:
-            valid = tool.is_valid(arguments)
-            findings = [] if valid else explain(tool.iter_errors(arguments), self.tools[name].parameters)
+            if is_plain(arguments) and not (takes_context and next(iter(arguments)) != "context"):
+                return []
+            findings = explain(iter_errors(arguments), self.tools[name].parameters)
         except Exception as error:  # surrogates, sets, cycles: whatever JSON cannot hold
             findings = [Finding("wrong-type", f"the arguments cannot be written as JSON: {shown(str(error))}.")]
-        if type(arguments) is not dict:
-            return findings
-        if tool.takes_context:
-            for first in arguments:
-                if first != "context" or type(arguments[first]) is not dict:
-                    findings += _context_first(arguments)
-                elif type(memory := arguments[first].get("sessionMemory")) is str and memory.isspace():
-                    findings.append(Finding("empty-memory", "sessionMemory holds blanks only.", MEMORY_PATH))
-                break
-        for key in tool.plain_places:
-            value = arguments.get(key)
-            if type(value) is str and path_problem(value):
-                findings += _path_rules(value, (), f"arguments.{key}")
-        for place in tool.deep_places:
-            findings += _path_rules(arguments, place, "arguments")
+        if type(arguments) is dict:
+            if takes_context:
+                findings += _context_rules(arguments)
+            for place in self.tools[name].path_places:
+                findings += _path_rules(arguments, place, "arguments")
         return findings
 
     def openai_tools(self) -> list[dict]:
@@ -107,12 +95,15 @@ class Toolset:
         return groups
 
 
-def _context_first(arguments: dict) -> list[Finding]:
-    """A finding when context is there but another argument stands before it."""
-    first = next(iter(arguments))
-    if first == "context" or "context" not in arguments:
-        return []
-    return [Finding("context-not-first", f"context must be the first argument; {shown(first)} is.")]
+def _context_rules(arguments: dict) -> Iterator[Finding]:
+    """What no schema can say: context comes first, and a memory of blanks is no memory."""
+    first = next(iter(arguments), "context")
+    if first != "context" and "context" in arguments:
+        yield Finding("context-not-first", f"context must be the first argument; {shown(first)} is.")
+    context = arguments.get("context")
+    memory = context.get("sessionMemory") if type(context) is dict else None
+    if type(memory) is str and memory.isspace():
+        yield Finding("empty-memory", "sessionMemory holds blanks only.", MEMORY_PATH)
 
 
 def _path_rules(value: Any, place: tuple[str, ...], where: str) -> list[Finding]:
@@ -185,13 +176,22 @@ def _compile(path, tool: Tool) -> Compiled:
     except (jsonschema_rs.ValidationError, ValueError) as error:
         place = place_of(list(getattr(error, "instance_path", [])))[len("arguments") :]
         raise CannotRun(f"{path}: {tool.name}: parameters{place}: {getattr(error, 'message', error)}.") from None
-    return Compiled(
-        validator.is_valid,
-        validator.iter_errors,
-        tool.takes_context,
-        tuple(place[0] for place in tool.path_places if len(place) == 1),
-        tuple(place for place in tool.path_places if len(place) > 1),
-    )
+    plain = jsonschema_rs.validator_for(_plain(tool.parameters), validate_formats=True)
+    return Compiled(plain.is_valid, validator.iter_errors, tool.takes_context)
+
+
+def _plain(schema: Any, name: str = "") -> Any:
+    """A stricter schema: paths must look harmless and a memory must hold a word, so that most calls need one look."""
+    if isinstance(schema, list):
+        return [_plain(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    stricter = {key: _plain(value, key) for key, value in schema.items()}
+    if schema.get("format") == PATH_FORMAT:
+        stricter["allOf"] = [*stricter.get("allOf", []), {"type": "string", "pattern": PLAIN}]
+    if name == "sessionMemory":
+        stricter["allOf"] = [*stricter.get("allOf", []), {"type": "string", "pattern": r"\S"}]
+    return stricter
 
 
 def _resolve(schema: Any, definitions: dict) -> Any:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from lib.chat import Call, Example, Fault, Result, Text, example_from_row
+from lib.clean_rows import clean_row
 from lib.json_text import read_json
 from lib.toolset import Toolset
 
@@ -47,6 +48,14 @@ def check_lines(lines: list[bytes], first_line: int, toolset: Toolset) -> ChunkR
     for number, line in enumerate(lines, start=first_line):
         line = line.strip(b" \t\r\n")
         if not line:
+            continue
+        row = clean_row(line, toolset)
+        if row is not None:
+            report.examples += 1
+            report.valid += 1
+            label = row.get("label")
+            report.true += label is True
+            report.false += label is False
             continue
         row, faults = read_line(line)
         if row is None:
