@@ -12,7 +12,7 @@ USUAL_PORT = {"llamacpp": 8080, "ollama": 11434, "lmstudio": 1234, "vllm": 8000,
 def server_url(
     backend: str, url: str = "", host: str = "", port: int = 0, environment: Mapping[str, str] = os.environ
 ) -> str:
-    """The address to ask: a given URL, else host and port (flags before environment), else 127.0.0.1 and the usual port."""
+    """The address to ask: a given URL, else host and port (flags before environment), else this machine."""
     if url:
         return normal(url, USUAL_PORT[backend])
     if backend == "ollama" and not (host or port):

@@ -30,9 +30,8 @@ class Reply:
     raw: dict = field(default_factory=dict)
 
 
-def clean(value: Any) -> str:
-    """Text that any file takes: None becomes "", half surrogate pairs become question marks."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _count(value: Any) -> int | None:
@@ -71,7 +70,9 @@ class OpenAI:
                 return {"model": self.model, "context": entry.get("max_model_len")}
         return {"model": self.model}
 
-    def chat(self, messages: list[dict], tools: list[dict] | None, sampling: Sampling, stop: tuple[str, ...] = ()) -> Reply:
+    def chat(
+        self, messages: list[dict], tools: list[dict] | None, sampling: Sampling, stop: tuple[str, ...] = ()
+    ) -> Reply:
         payload = {"model": self.model, "messages": messages, "stream": False, **vars(sampling)}
         if tools:
             payload["tools"] = tools
@@ -158,7 +159,7 @@ class LlamaCpp(OpenAI):
             "/completion", {"prompt": prompt + so_far, "stream": False, "stop": list(stop), **settings}
         )
         return Reply(
-            text=clean(body.get("content")),
+            text=_text(body.get("content")),
             finish="length" if body.get("stop_type") == "limit" else "stop",
             prompt_tokens=_count(body.get("tokens_evaluated")),
             reply_tokens=_count(body.get("tokens_predicted")),
@@ -173,7 +174,9 @@ class Ollama(OpenAI):
 
     def models(self) -> list[str]:
         listed = self.http.get("/api/tags", timeout=10).get("models")
-        return [entry["name"] for entry in listed or [] if isinstance(entry, dict) and isinstance(entry.get("name"), str)]
+        return [
+            entry["name"] for entry in listed or [] if isinstance(entry, dict) and isinstance(entry.get("name"), str)
+        ]
 
     def ready(self) -> None:
         self.http.get("/api/tags", timeout=10)
@@ -187,7 +190,9 @@ class Ollama(OpenAI):
                 found["quantization"] = details.get("quantization_level") if isinstance(details, dict) else None
         return found
 
-    def chat(self, messages: list[dict], tools: list[dict] | None, sampling: Sampling, stop: tuple[str, ...] = ()) -> Reply:
+    def chat(
+        self, messages: list[dict], tools: list[dict] | None, sampling: Sampling, stop: tuple[str, ...] = ()
+    ) -> Reply:
         options: dict[str, Any] = {
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
@@ -222,7 +227,7 @@ def openai_reply(body: dict) -> Reply:
         raise Fault("empty", "the answer holds no message", 200, retry=True)
     usage = body.get("usage") if isinstance(body.get("usage"), dict) else {}
     reply = Reply(
-        text=clean(message.get("content")),
+        text=_text(message.get("content")),
         tool_calls=message["tool_calls"] if isinstance(message.get("tool_calls"), list) else [],
         finish=choice["finish_reason"] if isinstance(choice.get("finish_reason"), str) else "",
         prompt_tokens=_count(usage.get("prompt_tokens")),
@@ -238,7 +243,7 @@ def ollama_reply(body: dict) -> Reply:
     if not isinstance(message, dict):
         raise Fault("empty", "the answer holds no message", 200, retry=True)
     reply = Reply(
-        text=clean(message.get("content")),
+        text=_text(message.get("content")),
         tool_calls=message["tool_calls"] if isinstance(message.get("tool_calls"), list) else [],
         finish=body["done_reason"] if isinstance(body.get("done_reason"), str) else "",
         prompt_tokens=_count(body.get("prompt_eval_count")),

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from evaluator.values import MODES
 from lib.errors import CannotRun
 from lib.jsonl import read_rows
 from lib.toolset import Toolset
+from lib.vault import Vault
 
 PROMPTS = Path(__file__).parent / "prompts"
 KEYS = {"id", "question", "tags", "tools", "arguments", "vault", "gold", "goal"}
@@ -34,6 +36,14 @@ class Case:
     gold: tuple[dict, ...] = ()
     goal: dict = field(default_factory=dict)
     vault: dict = field(default_factory=dict)
+
+    @cached_property
+    def _start(self) -> Vault:
+        return Vault.from_dict(self.vault)
+
+    def fresh_vault(self) -> Vault:
+        """The vault as the case finds it, to be changed at will."""
+        return self._start.clone()
 
     def accepted(self, index: int) -> dict:
         """What call `index` may hold: the gold arguments, each replaced by its own rule where the case has one.

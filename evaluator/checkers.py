@@ -37,27 +37,36 @@ class Verdict:
         return not self.findings
 
 
-def judge(case: Case, calls: list[MadeCall], reply: str, end: Vault, toolset: Toolset, cut_off: bool = False) -> Verdict:
+def judge(
+    case: Case, calls: list[MadeCall], reply: str, end: Vault, toolset: Toolset, cut_off: bool = False
+) -> Verdict:
     """Every finding against an answer; none means it passes."""
     validity = [finding for index, call in enumerate(calls) for finding in call_findings(index, call, toolset)]
     pairs = pair(case, calls, toolset)
     right_tool = None not in pairs and (bool(case.tools) or not calls)
     findings = [*validity]
-    if cut_off:
-        findings.append(Finding("cut-off", "the reply was longer than --max-tokens", "reply"))
-    if not case.tools:
-        if not calls and not reply.strip():
-            findings.append(Finding("empty-reply", "nothing was answered", "reply"))
-        findings += [Finding("unexpected-call", f"{call.name} was called, no call was wanted", _at(index)) for index, call in enumerate(calls)]
-    else:
+    if case.tools:
         findings += tool_findings(case, calls, pairs)
         findings += extra_findings(calls, pairs, toolset)
+    else:
+        findings += silence_findings(calls, reply)
     findings += argument_findings(case, calls, pairs, toolset)
     made = [calls[index].arguments for index in pairs] if None not in pairs else None
     if made is not None and None not in made:
         findings += state_findings(case, made, end, toolset)
     findings += goal_findings(case, end, reply)
+    # Chatter after the work is done costs nobody anything; otherwise it may be why the work was not done.
+    if cut_off and (findings or not case.tools):
+        findings.append(Finding("cut-off", "the reply was longer than --max-tokens", "reply"))
     return Verdict(right_tool, not validity and (bool(calls) or not case.tools), tuple(findings))
+
+
+def silence_findings(calls: list[MadeCall], reply: str) -> list[Finding]:
+    """What is wrong with an answer that should be words alone."""
+    if not calls and not reply.strip():
+        return [Finding("empty-reply", "nothing was answered", "reply")]
+    message = "was called, no call was wanted"
+    return [Finding("unexpected-call", f"{call.name} {message}", _at(index)) for index, call in enumerate(calls)]
 
 
 def _at(index: int) -> str:

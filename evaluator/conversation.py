@@ -73,7 +73,7 @@ class Conversation:
 
 def ask_native(case: Case, asking: Asking) -> Conversation:
     """The case asked with `tools` in the request."""
-    talk = Conversation(Vault.from_dict(case.vault))
+    talk = Conversation(case.fresh_vault())
     messages: list[dict] = [{"role": "user", "content": case.question}]
     tools = asking.toolset.openai_tools()
     for _ in range(asking.max_steps):
@@ -138,7 +138,7 @@ def _exchange(turn: int, text: str, calls: list[MadeCall]) -> list[dict]:
 
 def ask_text(case: Case, asking: Asking) -> Conversation:
     """The case asked as plain text; every true result goes where the model's own would have stood."""
-    talk = Conversation(Vault.from_dict(case.vault))
+    talk = Conversation(case.fresh_vault())
     so_far = ""
     for _ in range(asking.max_steps):
         started = time.monotonic()

@@ -104,7 +104,7 @@ def state_findings(case: Case, made: list[dict] | None, end: Vault, toolset: Too
     """Where the end state is not the gold plan's. made: arguments per gold call; None when the calls do not pair up."""
     if made is None or case.goal.get("state") == "free" or (case.tools and not case.gold):
         return []
-    start = Vault.from_dict(case.vault)
+    start = case.fresh_vault()
     known = ids_of(start)
     run_plan(start, adapted_plan(case, made, toolset), toolset)
     wrong = differences(snapshot(start, known), snapshot(end, known))

@@ -53,7 +53,9 @@ def _hold(handle: TextIO, path: Path) -> None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise CannotRun(f"{path.parent}: another evaluation is writing there. Wait, or give another --out.") from None
+            raise CannotRun(
+                f"{path.parent}: another evaluation is writing there. Wait, or give another --out."
+            ) from None
 
 
 def _attempts(path: Path, settings: dict) -> dict[str, dict]:

@@ -1,4 +1,4 @@
-"""Answers made from a case's gold plan: one that must pass, and wrong ones that must fail. They test prompts and checker."""
+"""Answers made from a case's gold plan, to test prompts and checker: one must pass, the wrong ones must fail."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from evaluator.checkers import MadeCall, Verdict, judge
 from evaluator.goals import with_context
 from evaluator.values import why_not
 from lib.toolset import Tool, Toolset
-from lib.vault import Vault, execute
+from lib.vault import execute
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Answer:
 
 def judge_answer(case: Case, answer: Answer, toolset: Toolset) -> Verdict:
     """The verdict on an answer, its calls run on the case's vault."""
-    vault, made, results = Vault.from_dict(case.vault), [], []
+    vault, made, results = case.fresh_vault(), [], []
     for index, (name, arguments) in enumerate(answer.calls):
         if answer.broken and index == len(answer.calls) - 1:
             made.append(MadeCall(name, None, {"success": False}, problem="arguments: unexpected end"))
@@ -77,7 +77,7 @@ def _harmful(case: Case, toolset: Toolset) -> tuple[str, dict] | None:
         if tool.effect == "destructive" and len(needed) == 1 and (needed[0],) in tool.path_places:
             for path in case.vault.get("notes", {}):
                 arguments = with_context(tool, {needed[0]: path}, toolset)
-                if execute(Vault.from_dict(case.vault), tool.name, arguments)["success"]:
+                if execute(case.fresh_vault(), tool.name, arguments)["success"]:
                     return tool.name, arguments
     return None
 
@@ -89,7 +89,13 @@ def _changed_arguments(case: Case, index: int, tool: Tool, arguments: dict) -> I
         yield "no context", {name: value for name, value in arguments.items() if name != "context"}
         yield "empty memory", {**arguments, "context": {**arguments["context"], "sessionMemory": ""}}
         if len(arguments) > 1:
-            yield "context last", {**{name: value for name, value in arguments.items() if name != "context"}, "context": arguments["context"]}
+            yield (
+                "context last",
+                {
+                    **{name: value for name, value in arguments.items() if name != "context"},
+                    "context": arguments["context"],
+                },
+            )
     for name, value in arguments.items():
         if name == "context":
             continue

@@ -15,10 +15,12 @@ RATES = {"pass": "passes", "right_tool": "right tool", "valid_call": "valid call
 
 
 def shown_rate(rate: dict) -> str:
-    """"41/47 (87 %, 74–94)", the interval in percent."""
+    """ "41/47 (87 %, 74–94)", the interval in percent."""
     if not rate["of"]:
         return "–"
-    return f"{rate['passed']}/{rate['of']} ({rate['rate']:.0%}, {rate['low']:.0%}–{rate['high']:.0%})".replace("%", " %")
+    return f"{rate['passed']}/{rate['of']} ({rate['rate']:.0%}, {rate['low']:.0%}–{rate['high']:.0%})".replace(
+        "%", " %"
+    )
 
 
 def outcome_line(summary: dict) -> str:
@@ -26,8 +28,8 @@ def outcome_line(summary: dict) -> str:
     outcomes = summary["outcomes"]
     model, delivered = summary["model"], summary["delivered"]
     return (
-        f"{outcomes['pass']} passed, {outcomes['model_fail']} failed by the model, {outcomes['server_lost']} lost by the "
-        f"server, {outcomes['infra']} without an answer. "
+        f"{outcomes['pass']} passed, {outcomes['model_fail']} failed by the model, "
+        f"{outcomes['server_lost']} lost by the server, {outcomes['infra']} without an answer. "
         f"Model {model['passed']}/{model['of']}, delivered {delivered['passed']}/{delivered['of']}."
     )
 
@@ -78,7 +80,10 @@ def markdown_report(result: dict) -> str:
         if len(failed) > MAX_FAILURES_SHOWN:
             parts.append(f"… and {len(failed) - MAX_FAILURES_SHOWN} more, in results.json.")
     facts = {**result["settings"], **{f"server {key}": value for key, value in result["fingerprint"].items()}}
-    parts += ["## Settings", markdown_table(["setting", "value"], [(key, _cell(value)) for key, value in facts.items()])]
+    parts += [
+        "## Settings",
+        markdown_table(["setting", "value"], [(key, _cell(value)) for key, value in facts.items()]),
+    ]
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""All cases asked by a few threads, each attempt judged and written down; results come back in the order of the cases."""
+"""All cases asked by a few threads, each attempt judged and written down; results in the order of the cases."""
 
 import queue
 import threading

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from evaluator.addresses import server_url
@@ -56,7 +56,7 @@ def fixed(settings: Settings, cases: list[Case], toolset: Toolset) -> dict:
         "backend": settings.backend,
         "format": settings.form,
         "prompts": [Path(name).stem for name in settings.prompts],
-        "prompts_sha256": _digest([vars(case) for case in cases]),
+        "prompts_sha256": _digest([asdict(case) for case in cases]),
         "tools_sha256": _digest(toolset.openai_tools()),
         "model": settings.model,
         "gguf": gguf.name if gguf else None,

@@ -1,6 +1,7 @@
-"""One HTTP exchange with a model server: a JSON object, or a Fault that says what went wrong and whose text it holds."""
+"""One HTTP exchange with a model server: a JSON object, or a Fault that says what went wrong."""
 
 import json
+import math
 import re
 import threading
 import time
@@ -63,11 +64,12 @@ class Http:
         return self._local.session
 
     def _exchange(self, method: str, path: str, payload: dict | None, timeout: float) -> dict:
+        import orjson
         import requests
         from urllib3.exceptions import HTTPError, ReadTimeoutError
 
         deadline = time.monotonic() + timeout
-        body = None if payload is None else json.dumps(payload).encode()
+        body = None if payload is None else orjson.dumps(payload)
         headers = {"Content-Type": "application/json", **self.headers}
         try:
             with self._session().request(
@@ -125,7 +127,7 @@ def read_body(status: int, raw: bytes) -> dict:
     if not text.strip():
         raise Fault("empty", "the server answered 200 with nothing in it", status, retry=True)
     try:
-        body = json.loads(text)
+        body = _loaded(text)
     except (ValueError, RecursionError):
         raise Fault("not-json", f"the server answered with something else than JSON: {text[:80]!r}", status) from None
     if not isinstance(body, dict):
@@ -137,12 +139,35 @@ def read_body(status: int, raw: bytes) -> dict:
     return body
 
 
+def _loaded(text: str) -> Any:
+    """The JSON value, only of what every file and further request takes."""
+    import orjson
+
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return _plain(json.loads(text))
+
+
+def _plain(value: Any) -> Any:
+    """The value with question marks for half surrogate pairs and null for NaN and Infinity."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
 def _server_error(text: str) -> Fault:
     message = _error_text(text, limit=MAX_REPLY_BYTES)
     for pattern in _GENERATION:
         if found := pattern.search(message):
             return Fault("unparsed-reply", message[:300], 500, text=found["text"])
-    return Fault("unparsed-reply" if _HIDDEN in message else "server-error", message[:300], 500, hidden=_HIDDEN in message)
+    return Fault(
+        "unparsed-reply" if _HIDDEN in message else "server-error", message[:300], 500, hidden=_HIDDEN in message
+    )
 
 
 def _error_text(text: str, limit: int = 300) -> str:

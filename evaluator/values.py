@@ -78,7 +78,10 @@ def _by_schema(expected: Any, value: Any, schema: dict) -> str:
 
 def _exact_text(expected: str, schema: dict) -> bool:
     return bool(
-        "enum" in schema or "pattern" in schema or schema.get("format") == "vault-path" or _ID_OR_FILE.fullmatch(expected)
+        "enum" in schema
+        or "pattern" in schema
+        or schema.get("format") == "vault-path"
+        or _ID_OR_FILE.fullmatch(expected)
     )
 
 

@@ -1,4 +1,4 @@
-"""Model servers for tests: they speak the documented wire formats on a free port of this machine, from scripted answers."""
+"""Model servers for tests: scripted answers in the documented wire formats, on a free port of this machine."""
 
 import json
 import threading
@@ -115,8 +115,17 @@ def ollama(content: str = "", calls: list[tuple[str, dict]] = ()) -> dict:
     """An /api/chat body as Ollama writes it: arguments as objects."""
     message: dict = {"role": "assistant", "content": content}
     if calls:
-        message["tool_calls"] = [{"function": {"index": i, "name": n, "arguments": a}} for i, (n, a) in enumerate(calls)]
-    return {"model": "m", "message": message, "done": True, "done_reason": "stop", "prompt_eval_count": 50, "eval_count": 9}
+        message["tool_calls"] = [
+            {"function": {"index": i, "name": n, "arguments": a}} for i, (n, a) in enumerate(calls)
+        ]
+    return {
+        "model": "m",
+        "message": message,
+        "done": True,
+        "done_reason": "stop",
+        "prompt_eval_count": 50,
+        "eval_count": 9,
+    }
 
 
 CONTEXT = reference_context(load_toolset())

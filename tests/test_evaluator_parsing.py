@@ -6,6 +6,7 @@ from evaluator.parsing import MAX_MARKS, MAX_VALUE, delivered_calls, find_calls
 from lib.chat import Call, Result, Text, dump_arguments, print_text
 
 MOVE = ("vaultManager_moveNote", {"path": "a.md", "newPath": "b.md"})
+X1 = ("x", {"a": 1})
 LIST = ("listDirectory", {"path": ""})
 MOVE_JSON = '{"name": "vaultManager_moveNote", "arguments": {"path": "a.md", "newPath": "b.md"}}'
 LIST_JSON = '{"name": "listDirectory", "arguments": {"path": ""}}'
@@ -36,7 +37,7 @@ REPLIES = {
     "Hermes with a list": (f"<tool_call>[{MOVE_JSON}, {LIST_JSON}]</tool_call>", [MOVE, LIST]),
     "Hermes never closed": (f"<tool_call>\n{MOVE_JSON}", [MOVE]),
     "Hermes with words round it": (f"Sure.\n<tool_call>{LIST_JSON}</tool_call>\nDone.", [LIST]),
-    "Hermes, parameters for arguments": ('<tool_call>{"name": "x", "parameters": {"a": 1}}</tool_call>', [("x", {"a": 1})]),
+    "Hermes, parameters for arguments": ('<tool_call>{"name": "x", "parameters": {"a": 1}}</tool_call>', [X1]),
     "Hermes, arguments as a string": (
         '<tool_call>{"name": "x", "arguments": "{\\"a\\": 1}"}</tool_call>',
         [("x", {"a": 1})],
@@ -56,8 +57,10 @@ REPLIES = {
     "Hermes, Infinity": ('<tool_call>{"name": "x", "arguments": {"a": -Infinity}}</tool_call>', [("x", BROKEN)]),
     "Hermes, a key twice": ('<tool_call>{"name": "x", "arguments": {"a": 1, "a": 2}}</tool_call>', [("x", BROKEN)]),
     "Hermes, too deep": ('<tool_call>{"name": "x", "arguments": ' + '{"a":' * 10_000, [("x", BROKEN)]),
-    "Hermes, a raw line break in a string": ('<tool_call>{"name": "x", "arguments": {"a": "b\nc"}}</tool_call>', [("x", BROKEN)]),
-    "Hermes, half a surrogate pair": ('<tool_call>{"name": "x", "arguments": {"a": "\\ud800"}}</tool_call>', [("x", BROKEN)]),
+    "Hermes, a raw line break in a string": (
+        '<tool_call>{"name": "x", "arguments": {"a": "b\nc"}}</tool_call>', [("x", BROKEN)]),
+    "Hermes, half a surrogate pair": (
+        '<tool_call>{"name": "x", "arguments": {"a": "\\ud800"}}</tool_call>', [("x", BROKEN)]),
     "Hermes, 400 digits": (
         '<tool_call>{"name": "x", "arguments": {"a": ' + "9" * 400 + "}}</tool_call>",
         [("x", {"a": int("9" * 400)})],
@@ -107,7 +110,8 @@ REPLIES = {
     "a thought": (f"<think>maybe <tool_call>{MOVE_JSON}</tool_call></think>No.", []),
     "a thought never closed": (f"<think><tool_call>{MOVE_JSON}</tool_call>", []),
     "a thought opened in the prompt": (f"use {MOVE_JSON}?</think><tool_call>{LIST_JSON}</tool_call>", [LIST]),
-    "a thought in our form": (f"<think>\n{MOVE_TEXT}\n</think>\n\ntool_call: listDirectory\narguments: {{\"path\": \"\"}}", [LIST]),
+    "a thought in our form": (
+        f"<think>\n{MOVE_TEXT}\n</think>\n\ntool_call: listDirectory\narguments: {{\"path\": \"\"}}", [LIST]),
     "a thought in Mistral's words": (f"[THINK]{MOVE_JSON}[/THINK]Nothing to do.", []),
 }  # fmt: skip
 
@@ -162,6 +166,8 @@ def test_tool_calls_that_are_no_list_are_no_calls():
     assert delivered_calls(None) == delivered_calls({"name": "x"}) == []
 
 
-@pytest.mark.parametrize("unit", ["tool_call: x\narguments: {\n", "<tool_call>{", "`", "<think>", "Result: [", "```\n", "["])
+@pytest.mark.parametrize(
+    "unit", ["tool_call: x\narguments: {\n", "<tool_call>{", "`", "<think>", "Result: [", "```\n", "["]
+)
 def test_a_looping_reply_gives_a_bounded_number_of_calls(unit):
     assert len(find_calls(unit * (MAX_VALUE // len(unit)))) <= MAX_MARKS

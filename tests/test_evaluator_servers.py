@@ -181,7 +181,8 @@ GOOD = chat("fine")
 # kind: (answer, code of the Fault, how often it is asked); the server gives the same answer every time
 CASSETTES = {
     "400": ((400, {"error": {"code": 400, "message": "bad tools", "type": "x"}}), "http-400", 1),
-    "400, context too small": ((400, {"error": {"type": "exceed_context_size_error", "message": "too long"}}), "context-exceeded", 1),
+    "400, context too small": (
+        (400, {"error": {"type": "exceed_context_size_error", "message": "too long"}}), "context-exceeded", 1),
     "400, flat": ((400, {"object": "error", "message": "no", "code": 400}), "http-400", 1),
     "401": ((401, {"error": {"message": "Invalid API Key"}}), "unauthorized", 1),
     "404": ((404, {"error": "model 'm' not found"}), "not-found", 1),
@@ -201,7 +202,8 @@ CASSETTES = {
     "200, choices are no list": ({"choices": {"a": 1}}, "empty", 4),
     "200, message is null": ({"choices": [{"message": None}]}, "empty", 4),
     "200, nothing generated": (chat("", tokens=0), "empty", 4),
-    "200, unknown endpoint": ({"error": "Unexpected endpoint or method. (POST /x). Returning 200 anyway"}, "wrong-address", 1),
+    "200, unknown endpoint": (
+        {"error": "Unexpected endpoint or method. (POST /x). Returning 200 anyway"}, "wrong-address", 1),
     "200, an error": ({"error": "No models loaded"}, "server-error", 1),
     "200, too deep": (b'{"a":' * 50_000, "not-json", 1),
     "10 MB": (b'{"choices": "' + b"x" * 10_000_000 + b'"}', "reply-too-large", 1),
@@ -262,9 +264,11 @@ def test_dripping_reply_ends_at_its_deadline(monkeypatch):
 
 # ---------------------------------------------------------------- who is to blame
 
-LLAMA_500 = {"error": {"code": 500, "message": f"Failed to parse input at pos 12: {wrapped(*READ)}", "type": "server_error"}}
+LLAMA_500 = {
+    "error": {"code": 500, "message": f"Failed to parse input at pos 12: {wrapped(*READ)}", "type": "server_error"}
+}
 OLLAMA_500 = {"error": f"error parsing tool call: raw='{wrapped(*READ)}', err=invalid character"}
-WRONG_500 = {"error": {"message": "Failed to parse input at pos 3: <tool_call>{\"name\": \"x\", "}}
+WRONG_500 = {"error": {"message": 'Failed to parse input at pos 3: <tool_call>{"name": "x", '}}
 
 
 @pytest.mark.parametrize("body", [LLAMA_500, OLLAMA_500])
