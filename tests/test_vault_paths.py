@@ -31,6 +31,10 @@ ESCAPES = [
     "~root/x",
     "C:/x",
     "c:x",
+    "0:",
+    "./C:",
+    ".//~/x",
+    "\uff10\uff1ax",
     "/C:/x",
     "C:\\x",
     "\\\\server\\share",
@@ -120,7 +124,7 @@ def test_an_ordinary_path_is_stored_in_its_short_form(path, stored):
     assert clean(path) == stored
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=1500, deadline=None, derandomize=True)
 @given(WRITTEN)
 @example("/" + "../" * 8 + "etc/passwd")
 def test_an_accepted_path_stays_inside_on_every_system(path):
@@ -141,7 +145,7 @@ def test_an_accepted_path_stays_inside_on_every_system(path):
     stored.encode("utf-8")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500, deadline=None, derandomize=True)
 @given(WRITTEN)
 def test_cleaning_twice_is_cleaning_once(path):
     try:
@@ -189,7 +193,7 @@ def test_every_path_argument_of_every_tool_refuses_an_escape(path):
         assert vault == before, (tool, place)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(path=WRITTEN, tool=st.sampled_from(["contentManager_createContent", "vaultManager_createFolder"]))
 def test_no_call_stores_a_path_that_is_not_clean(path, tool):
     vault = make_vault()

@@ -18,15 +18,23 @@ def clean(path: str) -> str:
     fault = path_fault(path)
     if fault:
         raise ToolError(f"Invalid path {_shown(path)}: it {fault}")
+    return _short(path)
+
+
+def _short(path: str) -> str:
     return "/".join(name for name in path.split("/") if name not in ("", "."))
 
 
 def path_fault(path: str) -> str:
     """Why a path is refused, as the end of a sentence, or "" when every system keeps it inside the vault."""
     relative = path[1:] if path.startswith("/") else path
-    problem = path_problem(relative)
+    short = _short(relative)
+    # Both forms, because "./C:" is harmless as written and "C:" is not.
+    problem = path_problem(relative) or path_problem(short)
     if problem:
         return problem
+    if _folded(short)[1:2] == ":":  # Python on Windows takes any one character before a colon for a drive
+        return "starts with a drive letter"
     if len(relative.encode("utf-8")) > MAX_PATH_BYTES:
         return f"is longer than {MAX_PATH_BYTES} bytes"
     return next(filter(None, map(_name_fault, relative.split("/"))), "")
@@ -35,9 +43,8 @@ def path_fault(path: str) -> str:
 def _name_fault(name: str) -> str:
     if name in ("", "."):
         return ""
-    # Some file systems drop invisible characters, and Windows blanks and dots at the end of a name.
-    folded = "".join(char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")
-    if not folded.strip(" ."):
+    folded = _folded(name)
+    if not folded.strip(" ."):  # Windows drops blanks and dots at the end of a name
         return "holds a blank name"
     if len(name.encode("utf-8")) > MAX_NAME_BYTES:
         return f"holds a name longer than {MAX_NAME_BYTES} bytes"
@@ -46,6 +53,11 @@ def _name_fault(name: str) -> str:
     if folded.startswith("."):
         return f"holds {folded!r}, a hidden name"
     return ""
+
+
+def _folded(text: str) -> str:
+    """Compatibility forms made plain and invisible characters gone, as some file systems take them."""
+    return "".join(char for char in unicodedata.normalize("NFKC", text) if unicodedata.category(char) != "Cf")
 
 
 def _shown(path: str) -> str:
