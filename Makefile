@@ -152,7 +152,7 @@ inspect: $(READY) ## Show an example as tokens, and which of them are trained
 
 # The report is the target: an unchanged file is not checked twice, and a new
 # rule or schema checks every file again.
-build/validated/%.json: datasets/%.jsonl configs/tools.json $(wildcard lib/validation.py lib/chat.py lib/toolset.py) | $(LIGHT)
+build/validated/%.json: datasets/%.jsonl configs/tools.json $(wildcard lib/*.py) | $(LIGHT)
 	@mkdir -p $(@D)
 	$(PYTHON) -m scripts.validate $< --report $@
 

@@ -50,7 +50,10 @@ def house(tmp_path):
         "module=$2\n"
         '[ "$FAIL" = "$module" ] && exit 1\n'
         "while [ $# -gt 0 ]; do\n"
-        '  case "$1" in --run-file) echo "runs/$(wc -l < calls | tr -d \' \')-$module" > "$2";; --report) echo "{}" > "$2";; esac\n'
+        '  case "$1" in\n'
+        '    --run-file) echo "runs/$(wc -l < calls | tr -d " ")-$module" > "$2";;\n'
+        '    --report) echo "{}" > "$2";;\n'
+        "  esac\n"
         "  shift\n"
         "done\n"
     )
