@@ -39,6 +39,7 @@ class ChunkReport:
     true: int = 0
     false: int = 0
     row_like: int = 0  # unreadable lines that look like a row
+    crlf_line: int = 0  # the first line that ends in CRLF, 0 for none
     problems: list[Problem] = field(default_factory=list)
 
 
