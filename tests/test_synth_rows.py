@@ -76,6 +76,16 @@ def test_a_call_that_fails_rejects_the_row_unless_it_is_declared(tmp_path):
     assert made and not made[0].run.steps[0].ok and made[0].run.steps[1].ok
 
 
+def test_a_search_that_finds_nothing_is_kept_when_it_is_declared(tmp_path):
+    read = yaml.safe_load(READ)["plan"]
+    search = {"tool": "vaultLibrarian_searchContent", "with": {"query": "kayak"}, "empty": True}
+    asks = {"question": ['Anything on "kayak"? If not, what does {q.note.path} say about {q.ask}, "{q.answer}"?']}
+    made, _ = candidates(tmp_path, intent(READ, plan=[search, *read], kind="repair", asks=asks))
+    assert made and made[0].run.steps[0].result["totalResults"] == 0
+    found = {**search, "with": {"query": "{q.answer}"}}
+    assert rejected(tmp_path, READ, plan=[found, *read], kind="repair", asks=asks) == {"not-empty"}
+
+
 def test_a_closing_number_that_no_result_shows_is_unbacked(tmp_path):
     assert rejected(tmp_path, APPEND, closes=["Added 9999 characters."]) == {"unbacked"}
 

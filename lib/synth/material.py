@@ -16,7 +16,7 @@ GOALS = (
     "has", "lacks", "starts", "ends", "exists", "gone", "opened", "shows", "value",
     "agent", "session", "state", "workspace", "no_agent", "no_session", "no_state", "no_workspace",
 )  # fmt: skip
-STEP_FIELDS = {"tool", "with", "why", "memory", "subgoal", "as", "fails"}
+STEP_FIELDS = {"tool", "with", "why", "memory", "subgoal", "as", "fails", "empty"}
 WRONG_FIELDS = {"reason", "change", "call", "tool", "plan", "close", "closes"}
 INTENT_FIELDS = {
     "id", "kind", "tool", "slots", "plan", "goal", "asks", "closes", "context", "wrong", "worlds", "weight"

@@ -7,7 +7,7 @@ from lib.jsonl import dump_row
 from lib.synth.phrasing import Context, close_text, request_text, too_long
 from lib.synth.plans import Run, effect, goal_holds, run_plan, schema_findings
 from lib.synth.seeds import digest, generator
-from lib.synth.templates import Gap, plain
+from lib.synth.templates import ABSENT, Gap, look_up, plain
 from lib.synth.visible import invisible_values, unbacked_claims
 from lib.synth.worlds import candidates, expand
 
@@ -148,6 +148,8 @@ def check_run(intent, run, scope, context, request):
             raise Reject("not-failed", f"{step.tool}: {step.result.get('error') or 'succeeded'}")
         if not expected and not step.ok:
             raise Reject("failed", f"{step.tool}: {step.result.get('error')}")
+        if planned.get("empty") and hits(step.result) != 0:
+            raise Reject("not-empty", f"{step.tool}: {hits(step.result)} hits")
     findings = schema_findings(run)
     if findings:
         raise Reject("schema", f"{findings[0].code}: {findings[0].message}")
@@ -161,12 +163,18 @@ def check_run(intent, run, scope, context, request):
         raise Reject("unsteady", "a second run gave other bytes")
 
 
+def hits(result):
+    """How many things a search or list found, None when it says nothing of the kind."""
+    places = ("totalResults", "data.total", "data.totalCount", "data.summary.totalItems")
+    return next((found for place in places if (found := look_up(result, place)) is not ABSENT), None)
+
+
 def check_necessary(intent, run, scope, context, request):
     """Refuse a plan of which a call can be dropped: goal still true, every value still known."""
     wanted = effect(run)
     for dropped, planned in enumerate(intent.plan):
-        if planned.get("fails"):
-            continue  # it changes nothing: what it shows is the error that the next call mends
+        if planned.get("fails") or planned.get("empty"):
+            continue  # it changes nothing: what it shows is why the next call is needed
         try:
             shorter = run_plan(run.before, intent.plan[:dropped] + intent.plan[dropped + 1 :], scope, context)
         except Gap:
