@@ -30,7 +30,8 @@ def file_order(rows: int, batch_size: int) -> list[list[int]]:
     """Every row index once in file order; a last row that would stand alone joins the batch before it."""
     batches = [list(range(i, min(i + batch_size, rows))) for i in range(0, rows, batch_size)]
     if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2] += batches.pop()
+        tail = batches.pop()
+        batches[-1] += tail
     return batches
 
 

@@ -1,0 +1,147 @@
+"""The model's view: what is trained, what is not, and that the text is the template's own."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lib.chat import example_from_row
+from lib.errors import CannotRun
+from lib.rendering import HOST_IDS, IGNORED, check_trained_share, render
+from tests.tiny_model import row, write_tiny_model
+
+SESSION, WORKSPACE = "session_1700000000000_abcdef123", "ws_1711111111111_zyxwvu987"
+CONTEXT = f'"context": {{"sessionId": "{SESSION}", "workspaceId": "{WORKSPACE}", "subgoal": "Read it"}}'
+ONE = (
+    f'tool_call: noteKeeper_read\narguments: {{{CONTEXT}, "path": "a.md"}}\n\n'
+    f'Result: {{"success": true, "text": "milk", "sessionId": "{SESSION}"}}\n\nIt says milk.'
+)
+TWO = ONE.replace("It says milk.", ONE)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(write_tiny_model(tmp_path_factory.mktemp("tiny")))
+
+
+def rendered(tokenizer, answer, format, question="What is in a.md?"):
+    example, faults = example_from_row(row(question, answer))
+    assert faults == []
+    return render(example, tokenizer, format)
+
+
+def decoded(tokenizer, result, role):
+    return tokenizer.decode([t for t, r in zip(result.input_ids, result.roles, strict=True) if r == role])
+
+
+@pytest.mark.parametrize("format", ["native", "text"])
+def test_the_tokens_are_the_template_text_and_labels_are_ids_or_ignored(tokenizer, format):
+    result = rendered(tokenizer, ONE, format)
+    assert tokenizer.decode(result.input_ids) == result.text
+    assert len(result.labels) == len(result.input_ids)
+    assert all(label in (IGNORED, token) for label, token in zip(result.labels, result.input_ids, strict=True))
+
+
+@pytest.mark.parametrize("format", ["native", "text"])
+def test_call_closing_text_and_end_of_turn_are_trained_prompt_and_result_are_not(tokenizer, format):
+    result = rendered(tokenizer, ONE, format)
+    trained = decoded(tokenizer, result, "trained")
+    assert "noteKeeper_read" in trained and '"path": "a.md"' in trained and "It says milk." in trained
+    assert trained.endswith("<|im_end|>")
+    assert "What is in" not in trained and '"text": "milk"' not in trained and '"success"' not in trained
+
+
+def test_native_calls_are_in_tool_call_tags_and_results_are_tool_turns(tokenizer):
+    result = rendered(tokenizer, ONE, "native")
+    assert '<tool_call>\n{"name": "noteKeeper_read", "arguments": {"context"' in result.text
+    assert '<|im_start|>tool\n{"success": true' in result.text
+    assert decoded(tokenizer, result, "trained").count("<|im_end|>") == 2
+
+
+def test_the_text_form_trains_the_words_that_hand_over_to_the_tool(tokenizer):
+    result = rendered(tokenizer, ONE, "text")
+    assert "}\n\nResult:It says milk." in decoded(tokenizer, result, "trained")
+    assert decoded(tokenizer, result, "result").startswith(' {"success": true')
+
+
+@pytest.mark.parametrize("format", ["native", "text"])
+def test_ids_that_nothing_shows_become_the_host_ids_and_are_not_trained(tokenizer, format):
+    result = rendered(tokenizer, ONE, format)
+    assert SESSION not in result.text and HOST_IDS["sessionId"] in result.text
+    hidden = decoded(tokenizer, result, "id")
+    assert hidden == "1234567890123abcdefghi" * 2
+    assert '"sessionId": "session__", "workspaceId": "ws__"' in decoded(tokenizer, result, "trained")
+
+
+@pytest.mark.parametrize("format", ["native", "text"])
+def test_an_id_that_an_earlier_result_shows_is_trained(tokenizer, format):
+    trained = decoded(tokenizer, rendered(tokenizer, TWO, format), "trained")
+    assert trained.count(HOST_IDS["sessionId"]) == 1  # the second call copies it from the first result
+    assert trained.count(HOST_IDS["workspaceId"]) == 0  # which does not show the workspace
+
+
+@pytest.mark.parametrize("format", ["native", "text"])
+def test_ids_in_the_prompt_stay_and_are_trained(tokenizer, format):
+    question = f"Session {SESSION}, workspace {WORKSPACE}: what is in a.md?"
+    result = rendered(tokenizer, ONE, format, question)
+    assert "id" not in result.roles
+    assert SESSION in decoded(tokenizer, result, "trained") and WORKSPACE in decoded(tokenizer, result, "trained")
+
+
+def test_a_malformed_id_stays_as_it_is(tokenizer):
+    result = rendered(tokenizer, ONE.replace(SESSION, "session_12_x"), "native")
+    assert "session_12_x" in decoded(tokenizer, result, "trained")
+
+
+def test_every_assistant_turn_of_a_longer_conversation_is_trained(tokenizer):
+    turns = row("One?", "First answer.")["conversations"] + row("Two?", "Second answer.")["conversations"]
+    example, _ = example_from_row({"conversations": turns})
+    trained = decoded(tokenizer, render(example, tokenizer), "trained")
+    assert trained == "First answer.<|im_end|>Second answer.<|im_end|>"
+
+
+def test_the_prompt_length_is_where_the_server_starts_to_generate(tokenizer):
+    result = rendered(tokenizer, ONE, "native")
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "What is in a.md?"}], tokenize=False, add_generation_prompt=True
+    )
+    assert result.input_ids[: result.prompt_length] == tokenizer(prompt, add_special_tokens=False)["input_ids"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(min_size=1, max_size=40), st.text(min_size=1, max_size=40))
+def test_any_words_are_rendered_whole_and_only_the_answer_is_trained(tokenizer, question, answer):
+    example, _ = example_from_row(row(question, answer))
+    result = render(example, tokenizer)
+    start = result.text.index("<|im_start|>assistant\n") + len("<|im_start|>assistant\n")
+    expected = tokenizer(result.text[start:].rstrip("\n"), add_special_tokens=False)["input_ids"]
+    assert [label for label in result.labels if label != IGNORED][: len(expected)] == expected
+
+
+def test_a_tokenizer_without_chat_template_is_refused(tokenizer, monkeypatch):
+    monkeypatch.setattr(tokenizer, "chat_template", None)
+    with pytest.raises(CannotRun, match="no chat template"):
+        rendered(tokenizer, ONE, "native")
+
+
+def test_a_template_that_rewrites_history_is_refused(tokenizer, monkeypatch):
+    monkeypatch.setattr(
+        tokenizer, "chat_template", "{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}"
+    )
+    with pytest.raises(CannotRun, match="rewrites earlier turns"):
+        rendered(tokenizer, "Hello.", "native")
+
+
+def test_a_template_that_raises_is_quoted(tokenizer, monkeypatch):
+    monkeypatch.setattr(tokenizer, "chat_template", "{{ raise_exception('only one call') }}")
+    with pytest.raises(CannotRun, match="only one call"):
+        rendered(tokenizer, ONE, "native")
+
+
+def test_a_mask_that_trains_everything_or_nothing_is_refused(tokenizer):
+    result = rendered(tokenizer, ONE, "native")
+    for role, said in (("trained", "100 %"), ("prompt", "0 %")):
+        result.roles[:] = [role] * len(result.roles)
+        with pytest.raises(CannotRun, match=said):
+            check_trained_share([result])

@@ -1,0 +1,200 @@
+"""Whole trainings of a two-layer model through the real scripts: SFT, KTO from it, stops, resume, refusals."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+from safetensors.torch import load_file
+
+from lib.jsonl import write_rows
+from scripts.kto import main as kto
+from scripts.sft import main as sft
+from tests.tiny_model import call_row, write_tiny_model
+
+FLAGS = ["--log-every", "1", "--yes"]
+SHORT = [*FLAGS, "--epochs", "1", "--batch-size", "4", "--grad-accumulation", "1"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a model, data and one finished SFT run."""
+    folder = tmp_path_factory.mktemp("training")
+    write_tiny_model(folder / "model")
+    write_rows(folder / "sft.jsonl", (call_row(i) for i in range(24)))
+    write_rows(folder / "kto.jsonl", (call_row(i, i % 2 == 0) for i in range(16)))
+    return folder
+
+
+def run(command, place, monkeypatch, *arguments):
+    monkeypatch.setattr("lib.runs.RUNS", place / "runs")
+    monkeypatch.setattr("lib.runs.create.__defaults__", (place / "runs",))
+    monkeypatch.setattr("lib.runs.newest.__defaults__", (None, None, True, place / "runs"))
+    monkeypatch.setattr("lib.runs.finished_run.__defaults__", (None, place / "runs"))
+    return CliRunner().invoke(command, [*map(str, arguments), "--model", str(place / "model")])
+
+
+@pytest.fixture
+def sft_run(place, monkeypatch):
+    done = place / "sft.run"
+    if not done.exists():
+        result = run(sft, place, monkeypatch, place / "sft.jsonl", *SHORT, "--run-file", done, "--eval-fraction", "0.2")
+        assert result.exit_code == 0, result.output
+    return Path(done.read_text().strip())
+
+
+def rows_of(folder):
+    return [json.loads(line) for line in (folder / "logs/training_latest.jsonl").read_text().splitlines()]
+
+
+def test_an_sft_run_leaves_settings_metrics_adapter_tokenizer_and_figures(sft_run):
+    manifest = yaml.safe_load((sft_run / "config.yaml").read_text())
+    assert manifest["settings"]["epochs"] == 1.0 and len(manifest["data"]) == 1 and manifest["versions"]["torch"]
+    figures = json.loads((sft_run / "done.json").read_text())
+    assert figures["steps"] == len(rows_of(sft_run)) > 3
+    assert figures["eval_loss"] > 0
+    assert {"step", "timestamp", "loss", "learning_rate", "memory_gb", "tokens_per_s"} <= rows_of(sft_run)[0].keys()
+    files = {path.name for path in (sft_run / "final_model").iterdir()}
+    assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "chat_template.jinja"} <= files
+    assert not (sft_run / "lock").exists()
+
+
+def test_sft_learns(sft_run):
+    losses = [row["loss"] for row in rows_of(sft_run)]
+    assert losses[-1] < losses[0]
+
+
+def test_kto_starts_at_zero_and_saves_an_adapter_that_moved(sft_run, place, monkeypatch):
+    result = run(kto, place, monkeypatch, place / "kto.jsonl", *SHORT, "--from-run", sft_run, "--learning-rate", "1e-3")
+    assert result.exit_code == 0, result.output
+    folder = Path(result.stdout.strip())
+    first = rows_of(folder)[0]
+    assert first["kl"] == 0 and abs(first["rewards/chosen"]) < 1e-3 and abs(first["rewards/rejected"]) < 1e-3
+    assert rows_of(folder)[-1]["rewards/chosen"] != 0
+    assert yaml.safe_load((folder / "config.yaml").read_text())["sft_run"] == str(sft_run)
+    before, after = (load_file(p / "final_model/adapter_model.safetensors") for p in (sft_run, folder))
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_kto_refuses_a_reference_that_is_not_the_model_it_starts_from(sft_run, place, monkeypatch):
+    monkeypatch.setattr(
+        "lib.kto_torch.reference_logps", lambda model, collate, batches: dict.fromkeys(range(16), (-9.0, -9.0))
+    )
+    result = run(kto, place, monkeypatch, place / "kto.jsonl", *SHORT, "--from-run", sft_run)
+    assert result.exit_code == 2
+    assert "rewards and KL must be 0" in result.output
+
+
+@pytest.mark.parametrize(
+    "rows, said",
+    [
+        ([call_row(i) for i in range(4)], "needs a label"),
+        ([call_row(i, True) for i in range(4)], "needs both labels; all 4 rows are true"),
+    ],
+)
+def test_kto_refuses_labels_it_cannot_learn_from(sft_run, place, monkeypatch, tmp_path, rows, said):
+    write_rows(tmp_path / "rows.jsonl", rows)
+    result = run(kto, place, monkeypatch, tmp_path / "rows.jsonl", *SHORT, "--from-run", sft_run)
+    assert (result.exit_code, said in result.output) == (2, True), result.output
+
+
+def test_sft_leaves_out_false_rows_and_refuses_when_none_is_left(place, monkeypatch, tmp_path):
+    write_rows(tmp_path / "false.jsonl", [call_row(1, False)])
+    result = run(sft, place, monkeypatch, tmp_path / "false.jsonl", *SHORT)
+    assert (result.exit_code, "not labelled false" in result.output) == (2, True)
+
+
+def test_rows_longer_than_the_limit_are_named_and_counted(place, monkeypatch):
+    result = run(sft, place, monkeypatch, place / "sft.jsonl", *SHORT, "--max-length", "16", "--dry-run")
+    assert result.exit_code == 2
+    assert "24 are longer than max_length 16" in result.output and "sft.jsonl:1: " in result.output
+
+
+def test_a_dry_run_shows_the_settings_and_makes_no_run(place, monkeypatch):
+    before = set((place / "runs").glob("*"))
+    result = run(sft, place, monkeypatch, place / "sft.jsonl", *SHORT, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "epochs                  1   (command line)" in result.output and "Dry run" in result.output
+    assert set((place / "runs").glob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["nothing.jsonl"], "no such file"),
+        (["datasets"], "is a directory"),
+        (["--size", "9b"], "SIZE is '9b'"),
+        (["--learning-rate", "-1"], "must be more than 0"),
+    ],
+)
+def test_bad_input_ends_in_a_sentence(place, monkeypatch, arguments, said):
+    result = run(sft, place, monkeypatch, *arguments, *FLAGS)
+    assert (result.exit_code, said in result.output) == (2, True), result.output
+    assert "Traceback" not in result.output
+
+
+def start(place, *arguments):
+    """The SFT script in a process of its own, in a folder of its own."""
+    code = (
+        "import sys, lib.runs, pathlib; root = pathlib.Path(sys.argv.pop(1));"
+        "lib.runs.create.__defaults__ = (root,); lib.runs.newest.__defaults__ = (None, None, True, root);"
+        "from scripts.sft import main; main()"
+    )
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        place / "stopped",
+        place / "sft.jsonl",
+        "--model",
+        place / "model",
+        *arguments,
+    ]
+    return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_ctrl_c_finishes_the_step_and_resume_reaches_the_same_losses(place):
+    flags = [*FLAGS, "--epochs", "60", "--batch-size", "8", "--grad-accumulation", "1", "--eval-fraction", "0"]
+    process = start(place, *flags)
+    log, deadline = None, time.monotonic() + 120
+    while time.monotonic() < deadline:
+        log = next((place / "stopped").glob("*/logs/training_latest.jsonl"), None) if log is None else log
+        if log is not None and len(log.read_text().splitlines()) >= 5:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+    assert "RESUME=1" in output
+    folder = log.parent.parent
+    reached = rows_of(folder)[-1]["step"]
+    assert 5 <= reached < 180
+    assert (folder / f"checkpoints/checkpoint-{reached}").is_dir() and not (folder / "done.json").exists()
+    resumed = start(place, *flags, "--resume")
+    output, _ = resumed.communicate(timeout=300)
+    assert resumed.returncode == 0, output
+    plain = start(place, *flags)
+    output, _ = plain.communicate(timeout=300)
+    assert plain.returncode == 0, output
+    other = next(path for path in (place / "stopped").iterdir() if path != folder)
+    assert [row["step"] for row in rows_of(folder)] == list(range(1, 181))
+    assert [row["loss"] for row in rows_of(folder)] == [row["loss"] for row in rows_of(other)]
+
+
+def test_resume_is_refused_when_a_setting_changed(place, monkeypatch):
+    from lib import runs
+
+    root = place / "changed"
+    monkeypatch.setattr("lib.runs.newest.__defaults__", (None, None, True, root))
+    runs.create("sft", "tiny", {"settings": {"epochs": 99.0}}, root)
+    arguments = [place / "sft.jsonl", *SHORT, "--resume", "--model", place / "model"]
+    result = CliRunner().invoke(sft, list(map(str, arguments)))
+    assert result.exit_code == 2
+    assert "epochs 99.0 -> 1.0" in result.output
