@@ -144,11 +144,15 @@ coverage: $(LIGHT) ## Count examples and calls per tool; name tools below FLOOR
 datasets: $(LIGHT) ## Write the shipped datasets again from datasets/scenarios/
 	$(PYTHON) -m scripts.datasets
 
+# No prerequisites: the shipped files are only made here when they are gone.
+datasets/syngen_tools_sft.jsonl datasets/syngen_tools_kto.jsonl: | $(LIGHT)
+	$(PYTHON) -m scripts.datasets
+
 recheck: $(LIGHT) ## Run every call of the shipped datasets again and compare
 	$(PYTHON) -m scripts.recheck
 
 inspect: $(READY) ## Show an example as tokens, and which of them are trained
-	$(PYTHON) -m scripts.inspect $(MODEL_FLAGS) --data $(SFT_DATA)
+	$(PYTHON) -m scripts.inspect $(MODEL_FLAGS) $(SFT_DATA)
 
 # The report is the target: an unchanged file is not checked twice, and a new
 # rule or schema checks every file again.

@@ -13,8 +13,8 @@ import yaml
 PLATFORMS = ("cpu", "cuda", "mlx")
 HELP_LINE = re.compile(r"^([a-z0-9-]+):.*## (.+)$", re.MULTILINE)
 MODULE = re.compile(r"python -m ((?:scripts|evaluator)[.\w]*)")
-# Values that the targets with a required setting need to expand.
-SETTINGS = ("YES=1",)
+# All switches on and every setting given, so that every option of a command line shows.
+SETTINGS = ("YES=1", "RESUME=1", "RUN=runs/x", "MODEL=m", "SFT_RUN=runs/y")
 
 
 def make(*arguments, folder=".", **environment):
@@ -78,6 +78,25 @@ def test_every_target_expands_to_scripts_that_exist(platform):
         for module in MODULE.findall(answer.stdout):
             path = Path(*module.split("."))
             assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), f"{target} runs {module}"
+
+
+def options_of(module):
+    answer = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    return set(re.findall(r"--[a-z][a-z-]+", answer.stdout))
+
+
+@pytest.mark.parametrize("dry", ["0", "1"])
+def test_every_option_the_makefile_gives_is_known_to_the_script(dry):
+    given = {}
+    for target in public_targets():
+        text = make("-n", target, "PLATFORM=cpu", f"DRY_RUN={dry}", *SETTINGS).stdout.replace("\\\n", " ")
+        for line in text.splitlines():
+            if match := re.search(r"-m ((?:scripts|evaluator)[.\w]*)(.*)", line):
+                given.setdefault(match[1], set()).update(re.findall(r" (--[a-z][a-z-]+)", match[2]))
+    assert {"scripts.sft", "scripts.kto", "scripts.demo", "evaluator"} <= set(given)
+    unknown = {module: options - options_of(module) for module, options in given.items()}
+    assert {module: options for module, options in unknown.items() if options} == {}
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
