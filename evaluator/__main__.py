@@ -75,7 +75,7 @@ def main(as_json, out, resume, min_pass, max_infra, **options):
     raise SystemExit(verdict(result, out, min_pass, max_infra))
 
 
-def settings_from(form, prompts, model, gguf, run_name, quant, url, host, port, **rest):
+def settings_from(form, prompts, model, gguf, run_name, quant, **rest):
     """The settings, and the folder for the results when none was named."""
     from evaluator.addresses import server_url
     from evaluator.backends import Sampling
@@ -83,6 +83,7 @@ def settings_from(form, prompts, model, gguf, run_name, quant, url, host, port, 
 
     if model.endswith(".gguf"):
         model, gguf = "", gguf or Path(model)
+    url, host, port = (rest.pop(name) for name in ("url", "host", "port"))
     address = bool(url or host or port)
     if (gguf or run_name) and (address or rest["backend"] != "llamacpp"):
         raise CannotRun("A model file is served by our own llama-server: leave --backend and the address out.")
