@@ -66,7 +66,7 @@ def check_quants(quants: list[str]) -> list[str]:
 
 
 def export(job: Export, quants: list[str], make_source) -> list[dict]:
-    """A row for each file (type, path, bytes, made?), all verified; make_source(folder) gives the Hugging Face folder."""
+    """A row for each file (type, path, bytes, made?), all verified; make_source(folder) gives a Hugging Face folder."""
     quants = check_quants(quants)
     manifest = read_manifest(job)
     wanted = [F16, *quants]

@@ -29,11 +29,10 @@ def main(run_name, quant, model, port, context, parallel):
     server_module = importlib.import_module("lib.server")
     gguf = Path(model) if model else pick(runs.finished_run(run_name), quant)
     with server_module.serve(gguf, context=context, parallel=parallel, port=port) as server:
-        body = {"messages": [{"role": "user", "content": "Hello"}]}
+        body = json.dumps({"messages": [{"role": "user", "content": "What is in the folder Projects?"}]})
         click.echo(f"Serving {gguf} at {server.url}/v1")
-        click.echo(
-            f"curl {server.url}/v1/chat/completions -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))}"
-        )
+        target = f"{server.url}/v1/chat/completions -H 'Content-Type: application/json'"
+        click.echo(f"curl {target} -d {shlex.quote(body)}")
         log("Ctrl-C stops it.")
         try:
             code = server.process.wait()
