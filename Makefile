@@ -33,7 +33,7 @@ FORMAT          ?= native
 TOOLS_IN_PROMPT ?= none
 PROMPTS         ?= full_coverage
 QUANTS          ?= Q4_K_M Q5_K_M Q8_0
-FLOOR           ?= 12
+FLOOR           ?= $(if $(DATA),,12)
 $(call one-of,SIZE,tiny 3b 7b 13b 20b)
 $(call one-of,BACKEND,llamacpp ollama lmstudio vllm openai)
 $(call one-of,FORMAT,native text)
@@ -59,7 +59,7 @@ LIGHT   := .venv/.ready-base
 READY   := .venv/.ready-$(PLATFORM)
 endif
 
-SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA RUN QUANTS BACKEND MODEL PROMPTS \
+SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA FLOOR RUN QUANTS BACKEND MODEL PROMPTS \
   SFT_ARGS KTO_ARGS EVAL_ARGS SERVE_ARGS DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
 # Read by the build and the search of llama.cpp.
@@ -138,8 +138,8 @@ validate: $(REPORTS)
 	@echo "Valid: $(SOURCES). Reports: build/validated/"
 endif
 
-coverage: $(LIGHT) ## Count examples and calls per tool; name tools below FLOOR
-	$(PYTHON) -m scripts.coverage $(or $(DATA),$(SOURCES)) --floor $(FLOOR)
+coverage: $(LIGHT) ## Count examples and calls per tool; fail below FLOOR examples
+	$(PYTHON) -m scripts.coverage $(or $(DATA),$(SOURCES)) $(if $(FLOOR),--floor $(FLOOR))
 
 datasets: $(LIGHT) ## Write the shipped datasets again from datasets/scenarios/
 	$(PYTHON) -m scripts.datasets
