@@ -29,3 +29,26 @@ def in_project_folder(monkeypatch):
 def no_env_file(monkeypatch):
     """Your .env decides no test."""
     monkeypatch.setattr("lib.env.ENV_FILE", Path("/nonexistent/.env"))
+
+
+@pytest.fixture(scope="session")
+def llama():
+    """llama.cpp's programs, where they are found without building them."""
+    from lib import llama_cpp
+
+    found = llama_cpp.find()
+    if found is None:
+        pytest.skip("llama.cpp is not built yet: python -m scripts.llama_cpp")
+    return found
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """The folder of SmolLM2-135M-Instruct, where it has been fetched before."""
+    from lib.base_model import fetch
+    from lib.errors import CannotRun
+
+    try:
+        return fetch("SmolLM2-135M-Instruct")
+    except CannotRun as error:
+        pytest.skip(str(error))

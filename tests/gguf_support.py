@@ -1,0 +1,58 @@
+"""A GGUF file of a few kilobytes: one random layer, one token for each byte, ChatML's special tokens."""
+
+from pathlib import Path
+
+import numpy as np
+
+WIDTH = 32
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+
+
+def byte_characters() -> list[str]:
+    """The printable character that byte-level BPE writes for each byte."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    extra = iter(range(256, 512))
+    return [chr(byte if byte in plain else next(extra)) for byte in range(256)]
+
+
+def write_toy_gguf(path: Path, template: str, broken: bool = False) -> Path:
+    """path, now a model that llama.cpp loads; broken fills it with NaN."""
+    import gguf
+
+    tokens = [*SPECIAL, *byte_characters()]
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(2048)
+    writer.add_embedding_length(WIDTH)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(WIDTH)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(WIDTH // 2)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3] * len(SPECIAL) + [1] * 256)
+    writer.add_token_merges([f"{tokens[3 + 104]} {tokens[3 + 105]}"])  # llama.cpp wants one; its result is no token
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(template)
+    numbers = np.random.default_rng(0)
+
+    def weights(*shape):
+        values = numbers.standard_normal(shape).astype(np.float32) * 0.1
+        return np.full_like(values, np.nan) if broken else values
+
+    writer.add_tensor("token_embd.weight", weights(len(tokens), WIDTH))
+    writer.add_tensor("output_norm.weight", weights(WIDTH) + 1)
+    for name in ("attn_norm", "ffn_norm"):
+        writer.add_tensor(f"blk.0.{name}.weight", weights(WIDTH) + 1)
+    for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"):
+        writer.add_tensor(f"blk.0.{name}.weight", weights(WIDTH, WIDTH))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
