@@ -140,6 +140,7 @@ def test_ids_differ_from_row_to_row(tmp_path):
         ({"closes": ["{nobody.path}"]}, "{nobody} is neither a slot"),
         ({"colour": "red"}, "unknown field 'colour'"),
         ({"closes": []}, "closes must hold"),
+        ({"slots": yaml.safe_load("{no: additions}")}, "choose another name"),
     ],
 )
 def test_a_fault_in_an_intent_names_file_and_intent(change, said):

@@ -146,6 +146,9 @@ def read_intent(record, source):
 
 def check_names(place, intent):
     """Refuse placeholders that no slot and no call of the intent explains."""
+    for name in intent.slots:
+        if not isinstance(name, str):
+            raise CannotRun(f"{place}: a slot is named {name}. YAML reads on, off, yes, no so; choose another name.")
     known = set(intent.slots) | {step["as"] for step in intent.plan if "as" in step} | {"result", "world"}
     if not intent.closes:
         raise CannotRun(f"{place}: closes must hold at least one last sentence.")
