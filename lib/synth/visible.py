@@ -60,9 +60,10 @@ class Seen:
 
 
 def declared(schema):
-    """Every enum value and default in a schema."""
+    """Every enum value, default and example in a schema."""
     if isinstance(schema, dict):
-        yield from schema.get("enum", ()) if isinstance(schema.get("enum"), list) else ()
+        for listed in ("enum", "examples"):
+            yield from schema[listed] if isinstance(schema.get(listed), list) else ()
         if "const" in schema:
             yield schema["const"]
         if "default" in schema:
