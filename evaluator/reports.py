@@ -150,6 +150,30 @@ def _ladder_row(result: dict) -> list[str]:
     ]
 
 
+# Rows that differ in these answer different questions, or were asked in another way.
+COMPARED_SETTINGS = (
+    "prompts",
+    "prompts_sha256",
+    "tools_sha256",
+    "max_steps",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "seed",
+)
+
+
+def differing_settings(results: list[Path]) -> list[str]:
+    """One sentence for each setting, and for an unfinished run, that makes the results hard to compare."""
+    read = [read_result(path) for path in results]
+    warnings = [f"{result['label']} is not complete: {result['stopped']}" for result in read if result["stopped"]]
+    for name in COMPARED_SETTINGS:
+        values = {json.dumps(result["settings"].get(name)) for result in read}
+        if len(values) > 1:
+            warnings.append(f"the results differ in {name}: {', '.join(sorted(values))}")
+    return warnings
+
+
 def read_result(path: Path) -> dict:
     """The result in a file, or in results.json of a directory."""
     path = Path(path) / "results.json" if Path(path).is_dir() else Path(path)

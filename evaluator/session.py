@@ -73,17 +73,17 @@ def _digest(value: object) -> str:
 
 
 @contextlib.contextmanager
-def open_backend(settings: Settings) -> Iterator[OpenAI]:
-    """The server to ask: a running one, or our own llama-server with the model file, stopped at the end."""
+def open_backend(settings: Settings) -> Iterator[tuple[OpenAI, Callable[[], str]]]:
+    """The server to ask, and what gives its last words: a running one, or our own llama-server, stopped at the end."""
     if not settings.gguf:
-        yield _connected(settings, server_url(settings.backend, settings.url))
+        yield _connected(settings, server_url(settings.backend, settings.url)), str
         return
     from lib.server import serve
 
     named = replace(settings, model=settings.model or settings.gguf.stem)
     slots = settings.parallel or MANAGED_PARALLEL
     with serve(settings.gguf, context=settings.context or MANAGED_CONTEXT, parallel=slots) as server:
-        yield _connected(named, server.url)
+        yield _connected(named, server.url), server.last_words
 
 
 def _connected(settings: Settings, url: str) -> OpenAI:
@@ -118,7 +118,7 @@ def evaluate(settings: Settings, out: Path, resume: bool, on_record: Callable[[d
     toolset = load_toolset(settings.tools)
     cases = load_cases(list(settings.prompts), toolset, settings.limit)
     facts = fixed(settings, cases, toolset)
-    with Journal(out, facts, resume) as journal, open_backend(settings) as backend:
+    with Journal(out, facts, resume) as journal, open_backend(settings) as (backend, last_words):
         fingerprint = _fingerprint(backend)
         asking = Asking(backend, toolset, settings.sampling, settings.max_steps)
         runner = Runner(cases, asking, settings.form, journal)
@@ -129,7 +129,7 @@ def evaluate(settings: Settings, out: Path, resume: bool, on_record: Callable[[d
         stopped = "interrupted"
         try:
             runner.run(parallel, lambda record: on_record(record, len(cases)))
-            stopped = f"the server stopped answering: {runner.gone}" if runner.gone else ""
+            stopped = f"the server stopped answering ({runner.gone}) {last_words()}".rstrip() if runner.gone else ""
         finally:
             result = {
                 "label": settings.label or backend.model,

@@ -234,6 +234,8 @@ def test_ctrl_c_keeps_what_is_judged_and_exits_130(tmp_path):
 
 
 def managed(monkeypatch, server, seen):
+    server.last_words = lambda: "out of memory, said llama-server"
+
     @contextlib.contextmanager
     def serve(gguf, **settings):
         seen.append((gguf, settings))
@@ -264,6 +266,17 @@ def test_own_server_is_stopped_when_the_run_fails(tmp_path, monkeypatch):
         managed(monkeypatch, server, seen)
         code, _, _ = evaluate("--gguf", gguf, "--out", tmp_path / "out")
     assert code == 2 and seen[-1] == "stopped"
+
+
+def test_death_of_our_own_server_is_told_with_its_last_words(tmp_path, monkeypatch):
+    gguf = tmp_path / "tiny.gguf"
+    gguf.write_bytes(b"GGUF")
+    answer = perfect_text(cases_of("full_coverage"))
+    # Every path answers three times, then never again.
+    with serving(lambda path, body, number: "close" if number > 2 else answer(path, body, number)) as server:
+        managed(monkeypatch, server, [])
+        code, _, err = evaluate("--gguf", gguf, "--format", "text", "--limit", 9, "--out", tmp_path / "out")
+    assert code == 2 and "out of memory, said llama-server" in err
 
 
 def finished_run(folder, *names):
