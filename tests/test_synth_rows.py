@@ -6,7 +6,7 @@ import yaml
 from lib.chat import example_from_row
 from lib.errors import CannotRun
 from lib.synth.build import Labelled, row_of
-from lib.synth.material import read_intents
+from lib.synth.material import read_intents, read_yaml
 from lib.synth.rows import Worlds
 from lib.synth.worlds import expand
 from lib.toolset import load_toolset
@@ -140,7 +140,6 @@ def test_ids_differ_from_row_to_row(tmp_path):
         ({"closes": ["{nobody.path}"]}, "{nobody} is neither a slot"),
         ({"colour": "red"}, "unknown field 'colour'"),
         ({"closes": []}, "closes must hold"),
-        ({"slots": yaml.safe_load("{no: additions}")}, "choose another name"),
     ],
 )
 def test_a_fault_in_an_intent_names_file_and_intent(change, said):
@@ -148,6 +147,12 @@ def test_a_fault_in_an_intent_names_file_and_intent(change, said):
         intent(APPEND, **change)
     assert "test.yaml: append-line" in caught.value.message
     assert said in caught.value.message
+
+
+def test_only_true_and_false_are_flags_in_the_material(tmp_path):
+    path = tmp_path / "words.yaml"
+    path.write_text("{on: yes, off: no, flag: true, other: false, n: 3}", encoding="utf-8")
+    assert read_yaml(path) == {"on": "yes", "off": "no", "flag": True, "other": False, "n": 3}
 
 
 def test_a_fault_in_a_world_names_the_record(tmp_path):

@@ -1,5 +1,6 @@
 """Scenario material read from YAML: worlds, intents, words and quotas, checked for their form."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,11 +61,21 @@ class Material:
     quotas: dict = field(default_factory=dict)
 
 
+class PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """YAML in which only true and false are flags: people write on, off, yes and no as words."""
+
+
+PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in PlainLoader.yaml_implicit_resolvers.items()
+}
+PlainLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), list("tf"))
+
+
 def read_yaml(path):
     """What one YAML file holds; a fault names file and line."""
     try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=PlainLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -146,9 +157,6 @@ def read_intent(record, source):
 
 def check_names(place, intent):
     """Refuse placeholders that no slot and no call of the intent explains."""
-    for name in intent.slots:
-        if not isinstance(name, str):
-            raise CannotRun(f"{place}: a slot is named {name}. YAML reads on, off, yes, no so; choose another name.")
     known = set(intent.slots) | {step["as"] for step in intent.plan if "as" in step} | {"result", "world"}
     if not intent.closes:
         raise CannotRun(f"{place}: closes must hold at least one last sentence.")

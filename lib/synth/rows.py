@@ -1,6 +1,7 @@
 """One candidate row: an intent bound to a vault, phrased, run, and judged by everything a row must satisfy."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from lib.chat import Call, Example, Result, Text, Turn, to_text_row
 from lib.jsonl import dump_row
@@ -48,7 +49,7 @@ class Candidate:
         """What quotas count it under: its tool, or its kind of answer when it calls none."""
         return self.intent.tool or self.intent.kind
 
-    @property
+    @cached_property
     def binding(self):
         """What the slots were bound to, as text."""
         return digest(self.expanded.world, plain(dict(self.scope)))
