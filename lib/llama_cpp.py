@@ -203,7 +203,7 @@ def compile_targets(cmake: str, flags: list[str], part: Path, log_path: Path) ->
     jobs = max(1, min((os.cpu_count() or 1) + 1, psutil.virtual_memory().total // 1_000_000_000))
     configure = [cmake, "-S", str(source), "-B", str(objects), f"-DCMAKE_PROJECT_INCLUDE={include}", *flags]
     compiling = [cmake, "--build", str(objects), "--config", "Release", "--parallel", str(jobs), "--target", *TARGETS]
-    with open(log_path, "w", encoding="utf-8") as handle:
+    with open(log_path, "w", encoding="utf-8", buffering=1) as handle:
         run_logged(configure, handle, "Configuring llama.cpp")
         run_logged(compiling, handle, "Building llama.cpp")
 
