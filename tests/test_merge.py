@@ -1,0 +1,109 @@
+"""A merged model answers exactly as its base with the adapter."""
+
+import json
+import shutil
+
+import pytest
+
+from lib.errors import CannotRun
+
+torch = pytest.importorskip("torch")
+peft = pytest.importorskip("peft")
+transformers = pytest.importorskip("transformers")
+
+TARGETS = ["q_proj", "v_proj", "o_proj", "up_proj", "down_proj"]
+
+
+def small_llama(dtype=torch.float32):
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+    )
+    return transformers.LlamaForCausalLM(config).to(dtype)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """(base in several shards, adapter with weights that matter)."""
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    small_llama(torch.bfloat16).save_pretrained(base, max_shard_size="10KB")
+    model = transformers.LlamaForCausalLM.from_pretrained(base, dtype=torch.float32)
+    tuned = peft.get_peft_model(model, peft.LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS))
+    for name, weight in tuned.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.1)
+    tuned.save_pretrained(adapter)
+    (adapter / "chat_template.jinja").write_text("ours")
+    (adapter / "tokenizer.json").write_text("{}")
+    (base / "tokenizer.json").write_text("the base's")
+    (base / "chat_template.jinja").write_text("the base's")
+    return base, adapter
+
+
+def logits(model):
+    with torch.no_grad():
+        return model.eval()(torch.arange(20).reshape(2, 10)).logits.float()
+
+
+def merged_from(folders, tmp_path):
+    from lib.merge_torch import merge
+
+    return merge(*folders, tmp_path / "merged")
+
+
+def test_merged_logits_equal_adapter_logits(folders, tmp_path):
+    merged = merged_from(folders, tmp_path)
+    base = transformers.LlamaForCausalLM.from_pretrained(folders[0], dtype=torch.float32)
+    expected = logits(peft.PeftModel.from_pretrained(base, folders[1]))
+    found = logits(transformers.LlamaForCausalLM.from_pretrained(merged, dtype=torch.float32))
+    plain = logits(transformers.LlamaForCausalLM.from_pretrained(folders[0], dtype=torch.float32))
+    assert (plain - expected).abs().max() > 0.05, "the adapter must matter for this to show anything"
+    # bf16 keeps 8 bits of each weight, and that is all the two may differ by.
+    assert torch.allclose(found, expected, atol=0.01)
+
+
+def test_the_merged_folder_keeps_shards_and_takes_the_adapter_s_tokenizer(folders, tmp_path):
+    merged = merged_from(folders, tmp_path)
+    names = {path.name for path in folders[0].glob("*.safetensors*")}
+    assert len(names) > 2 and {path.name for path in merged.glob("*.safetensors*")} == names
+    assert (merged / "chat_template.jinja").read_text() == "ours" and (merged / "tokenizer.json").read_text() == "{}"
+    assert json.loads((merged / "config.json").read_text())["dtype"] == "bfloat16"
+    assert not (merged / "adapter_config.json").exists()
+
+
+def test_an_adapter_of_another_model_is_refused_and_leaves_nothing(folders, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    path = folders[1] / "adapter_model.safetensors"
+    save_file({key.replace("layers.1.", "layers.9."): value for key, value in load_file(path).items()}, path)
+    with pytest.raises(CannotRun, match="does not fit .*: the base has no model.layers.9"):
+        merged_from(folders, tmp_path)
+    assert not (tmp_path / "merged").exists()
+
+
+@pytest.mark.parametrize("change", [{"use_dora": True}, {"bias": "all"}, {"rank_pattern": {"q_proj": 8}}])
+def test_adapters_beyond_plain_lora_are_refused(folders, tmp_path, change):
+    path = folders[1] / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(CannotRun, match=f"uses {next(iter(change))}, which cannot be merged"):
+        merged_from(folders, tmp_path)
+
+
+def test_a_folder_without_an_adapter_is_refused(folders, tmp_path):
+    shutil.rmtree(folders[1])
+    folders[1].mkdir()
+    with pytest.raises(CannotRun, match="holds no LoRA adapter"):
+        merged_from(folders, tmp_path)
+
+
+def test_a_quantized_base_is_refused(folders, tmp_path):
+    path = folders[0] / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"quantization_config": {"load_in_4bit": True}}))
+    with pytest.raises(CannotRun, match="its weights are quantized"):
+        merged_from(folders, tmp_path)
