@@ -133,7 +133,7 @@ def verdict(result: dict, out: Path, min_pass: float | None, max_infra: float) -
     """The exit code: 2 for an evaluation that is no measurement, 1 for a rate below the demanded one, else 0."""
     summary = result["summary"]
     if result["stopped"]:
-        log(f"Error: {result['stopped']}. Start the server and go on with --resume --out {out}.")
+        log(f"Error: {result['stopped']}. Go on with the same command and --resume; the answers are in {out}/.")
         return 2
     if summary["outcomes"]["infra"] > max_infra * summary["cases"]:
         log(f"Error: {summary['outcomes']['infra']} of {summary['cases']} cases got no answer; see report.md.")

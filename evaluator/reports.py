@@ -107,10 +107,13 @@ def _clipped(text: str, limit: int = 300) -> str:
 
 
 def console_tables(result: dict) -> list["Table"]:
-    """The summary, and passes by tag, tool and failures by code."""
+    """The summary, passes by tag, tools that did not always pass, and failures by code."""
     summary = result["summary"]
     tables = [_table(result["label"], ["measure", "value"], summary_rows(summary))]
-    for name, rows in group_rows(summary).items():
+    groups = group_rows(summary)
+    failing = {name: rate for name, rate in summary["by_tool"].items() if rate["passed"] < rate["of"]}
+    groups["tool"] = [(name, f"{rate['passed']}/{rate['of']}") for name, rate in sorted(failing.items())]
+    for name, rows in groups.items():
         if rows:
             tables.append(_table("", [name, "cases" if name == "failure code" else "passes"], rows))
     return tables

@@ -129,7 +129,9 @@ def evaluate(settings: Settings, out: Path, resume: bool, on_record: Callable[[d
         stopped = "interrupted"
         try:
             runner.run(parallel, lambda record: on_record(record, len(cases)))
-            stopped = f"the server stopped answering ({runner.gone}) {last_words()}".rstrip() if runner.gone else ""
+            stopped = f"the server stopped answering ({runner.gone})" if runner.gone else ""
+            if stopped and (words := last_words()):
+                log(f"The server's last words:\n{words}")
         finally:
             result = {
                 "label": settings.label or backend.model,
