@@ -13,6 +13,7 @@ from lib import runs
 from lib.batches import file_order, kl_partners
 from lib.cli import progress
 from lib.errors import CannotRun
+from lib.fast_torch import speed_up
 from lib.loss_torch import kto_losses, row_logps
 from lib.model_torch import load_adapter, load_base, save_adapter
 from lib.rendering import Rendered
@@ -33,8 +34,8 @@ class PlannedKtoTrainer(PlannedMixin, KTOTrainer):
 
     def _compute_loss(self, model, inputs, return_outputs=False):
         with torch.no_grad():
-            partner = row_logps(model, *(inputs[f"kl_{name}"] for name in ("input_ids", "attention_mask", "labels")))
-        policy = row_logps(model, inputs["input_ids"], inputs["attention_mask"], inputs["labels"])
+            partner = row_logps(model, *(inputs[f"kl_{name}"] for name in ("input_ids", "labels")))
+        policy = row_logps(model, inputs["input_ids"], inputs["labels"])
         kl = (partner - inputs["reference_kl"]).mean().clamp(min=0)
         losses, rewards = kto_losses(policy, inputs["reference"], inputs["desirable"], kl, self.config)
         if self.must_start_at_zero and model.training:
@@ -106,8 +107,8 @@ def reference_logps(model, collate: Collator, batches: list[list[int]]) -> dict[
     model.eval()
     for indices in progress(batches, desc="Reference", unit="batch"):
         batch = {name: value.to(device) for name, value in collate([{"index": i} for i in indices]).items()}
-        own = row_logps(model, batch["input_ids"], batch["attention_mask"], batch["labels"])
-        other = row_logps(model, batch["kl_input_ids"], batch["kl_attention_mask"], batch["kl_labels"])
+        own = row_logps(model, batch["input_ids"], batch["labels"])
+        other = row_logps(model, batch["kl_input_ids"], batch["kl_labels"])
         found.update(zip(indices, zip(own.tolist(), other.tolist(), strict=True), strict=True))
     return found
 
@@ -157,6 +158,7 @@ def make_trainer(model, tokenizer, job) -> PlannedKtoTrainer:
 def train(job) -> dict:
     """Train from the SFT adapter on job.rows, save final_model, and return the figures for done.json."""
     model = load_adapter(load_base(job.base, job.platform), job.adapter)
+    speed_up(model)
     trainer = make_trainer(model, job.tokenizer, job)
     metrics, stop = runs.Metrics(job.run), StopCallback()
     watcher = MetricsCallback(metrics, job.platform, "kto")

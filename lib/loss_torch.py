@@ -8,11 +8,12 @@ import torch.nn.functional as F
 from lib.rendering import IGNORED
 
 
-def label_logps(model, input_ids, attention_mask, labels):
+def label_logps(model, input_ids, labels):
     """(log-probability of each label token, nats, fp32; the batch row of each; how many were the top choice).
 
-    input_ids, attention_mask, labels: (batch, length). The head multiplies only the hidden states that predict a label,
-    so its cost follows the completions and not the prompts; the result equals the full forward.
+    input_ids, labels: (batch, length), padded on the right. The head multiplies only the hidden states that predict a
+    label, so its cost follows the completions and not the prompts. No attention mask is needed: attention is causal, so
+    padding behind a row cannot reach it, and without a mask the kernels skip half of the work.
     """
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     head = causal.get_output_embeddings()
@@ -20,9 +21,7 @@ def label_logps(model, input_ids, attention_mask, labels):
     wanted = targets != IGNORED
     # Autocast stands here because the trainers wrap only model.forward in it: LoRA's fp32 masters multiply in bf16.
     with torch.autocast(input_ids.device.type, torch.bfloat16, enabled=head.weight.dtype == torch.bfloat16):
-        hidden = causal.get_decoder()(
-            input_ids=input_ids, attention_mask=attention_mask, use_cache=False
-        ).last_hidden_state
+        hidden = causal.get_decoder()(input_ids=input_ids, use_cache=False).last_hidden_state
         logits = head(hidden[:, :-1][wanted])
     logits, chosen = logits.float(), targets[wanted]
     logps = -F.cross_entropy(logits, chosen, reduction="none")
@@ -32,9 +31,9 @@ def label_logps(model, input_ids, attention_mask, labels):
     return logps, rows, correct
 
 
-def row_logps(model, input_ids, attention_mask, labels):
+def row_logps(model, input_ids, labels):
     """Summed log-probability of each row's label tokens: (batch,), nats, fp32."""
-    logps, rows, _ = label_logps(model, input_ids, attention_mask, labels)
+    logps, rows, _ = label_logps(model, input_ids, labels)
     return torch.zeros(input_ids.shape[0], device=logps.device).index_add(0, rows, logps)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, set_seed
 
 from lib.errors import CannotRun
 
@@ -45,7 +45,8 @@ def load_base(folder: Path, platform: str):
 
 
 def add_lora(model, config):
-    """The model with fresh LoRA matrices on every linear layer of the blocks; only they are trained."""
+    """The model with fresh LoRA matrices, drawn with the recipe's seed, on every linear layer of the blocks."""
+    set_seed(config.seed)
     lora = LoraConfig(
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,

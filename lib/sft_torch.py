@@ -10,6 +10,7 @@ from trl import SFTConfig, SFTTrainer
 
 from lib import runs
 from lib.batches import length_grouped
+from lib.fast_torch import speed_up
 from lib.loss_torch import label_logps
 from lib.model_torch import add_lora, load_base, save_adapter
 from lib.rendering import Rendered
@@ -27,7 +28,7 @@ class CompletionTrainer(PlannedMixin, SFTTrainer):
     """trl's SFTTrainer whose loss is computed at the labelled positions alone; the value is the same."""
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        logps, _, correct = label_logps(model, inputs["input_ids"], inputs["attention_mask"], inputs["labels"])
+        logps, _, correct = label_logps(model, inputs["input_ids"], inputs["labels"])
         count = logps.numel() if num_items_in_batch is None else num_items_in_batch
         loss = -logps.sum() / torch.as_tensor(count).clamp(min=1)
         self._metrics["train" if model.training else "eval"]["mean_token_accuracy"].append(
@@ -80,7 +81,7 @@ def mean_loss(model, tokenizer, rows: list[Rendered], batch_size: int) -> float 
         part = ordered[start : start + batch_size]
         batch = tensors([row.input_ids for row in part], [row.labels for row in part], tokenizer.pad_token_id)
         device = next(model.parameters()).device
-        logps, _, _ = label_logps(model, *(batch[k].to(device) for k in ("input_ids", "attention_mask", "labels")))
+        logps, _, _ = label_logps(model, *(batch[k].to(device) for k in ("input_ids", "labels")))
         total, count = total - logps.sum().item(), count + logps.numel()
     return total / count
 
@@ -88,6 +89,7 @@ def mean_loss(model, tokenizer, rows: list[Rendered], batch_size: int) -> float 
 def train(job) -> dict:
     """Train an adapter on job.rows, save it as final_model, and return the figures for done.json."""
     model = add_lora(load_base(job.base, job.platform), job.config)
+    speed_up(model)
     trainer = make_trainer(model, job.tokenizer, job.rows, job.config, job.run, job.platform, job.resume)
     metrics, stop = runs.Metrics(job.run), StopCallback()
     watcher = MetricsCallback(metrics, job.platform, "sft")

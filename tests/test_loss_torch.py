@@ -42,7 +42,7 @@ def test_the_head_on_labels_alone_gives_the_loss_and_gradients_of_the_full_forwa
     full.backward()
     wanted = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
-    logps, rows, correct = label_logps(model, ids, mask, labels)
+    logps, rows, correct = label_logps(model, ids, labels)
     ours = -logps.mean()
     ours.backward()
     assert torch.allclose(ours, full, atol=1e-6)
@@ -55,9 +55,9 @@ def test_the_head_on_labels_alone_gives_the_loss_and_gradients_of_the_full_forwa
 
 
 def test_padding_does_not_change_a_row(model):
-    ids, mask, labels = batch_of([30, 9])
-    alone = row_logps(model, ids[1:, :9], mask[1:, :9], labels[1:, :9])
-    assert torch.allclose(row_logps(model, ids, mask, labels)[1], alone[0], atol=1e-4)
+    ids, _, labels = batch_of([30, 9])
+    alone = row_logps(model, ids[1:, :9], labels[1:, :9])
+    assert torch.allclose(row_logps(model, ids, labels)[1], alone[0], atol=1e-4)
 
 
 PAIRS = [("Add a note.", "Done, it is added.", True), ("Move it.", "I moved nothing.", False)] * 2
@@ -79,8 +79,7 @@ def test_kto_loss_rewards_and_kl_equal_stock_trl(folder, model, tmp_path):
     with torch.no_grad():
         theirs = trainer._compute_loss(model.train(), inputs, False)
         own, other = (
-            (inputs[f"{p}input_ids"], inputs[f"{p}attention_mask"],
-             inputs[f"{p}input_ids"].masked_fill(inputs[f"{p}completion_mask"] == 0, IGNORED))
+            (inputs[f"{p}input_ids"], inputs[f"{p}input_ids"].masked_fill(inputs[f"{p}completion_mask"] == 0, IGNORED))
             for p in ("", "KL_")
         )  # fmt: skip
         policy, mismatched = row_logps(model, *own), row_logps(model, *other)

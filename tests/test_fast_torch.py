@@ -1,0 +1,64 @@
+"""The fast layers give the plain layers' outputs and gradients."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+
+from lib.fast_torch import speed_up
+from lib.loss_torch import label_logps
+from lib.model_torch import TARGETS
+from tests.tiny_model import write_tiny_model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+def gradients(folder, fast, dtype=torch.float32, dropout=0.0):
+    torch.manual_seed(1)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    lora = LoraConfig(r=4, lora_alpha=8, lora_dropout=dropout, target_modules=TARGETS, init_lora_weights=False)
+    model = get_peft_model(model, lora)
+    changed = speed_up(model) if fast else 0
+    ids = torch.randint(4, 260, (3, 40), generator=torch.Generator().manual_seed(2))
+    loss = -label_logps(model, ids, ids)[0].mean()
+    loss.backward()
+    return loss.item(), {n: p.grad for n, p in model.named_parameters() if p.grad is not None}, changed
+
+
+def test_loss_and_every_gradient_are_equal_in_fp32(folder):
+    plain, wanted, _ = gradients(folder, fast=False)
+    fast, found, changed = gradients(folder, fast=True)
+    assert changed == 2 * len(TARGETS) + 5  # 7 linears and 2 norms a layer, and the last norm
+    assert fast == pytest.approx(plain, abs=1e-6)
+    assert wanted.keys() == found.keys() and len(wanted) == 2 * 2 * len(TARGETS)
+    for name in wanted:
+        assert torch.allclose(found[name], wanted[name], atol=1e-6), name
+
+
+def test_bf16_weights_stay_close_and_gradients_are_fp32(folder):
+    plain, wanted, _ = gradients(folder, fast=False, dtype=torch.bfloat16)
+    fast, found, _ = gradients(folder, fast=True, dtype=torch.bfloat16)
+    assert fast == pytest.approx(plain, abs=2e-2)
+    assert all(gradient.dtype == torch.float32 for gradient in found.values())
+    total = torch.cat([(found[n] - wanted[n]).flatten() for n in wanted]).norm()
+    assert total < 0.05 * torch.cat([g.flatten() for g in wanted.values()]).norm()
+
+
+def test_layers_with_dropout_keep_the_plain_way(folder):
+    assert gradients(folder, fast=True, dropout=0.1)[2] == 5  # the norms alone
+
+
+def test_a_disabled_adapter_gives_the_base_model(folder):
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    ids = torch.arange(4, 44)[None]
+    with torch.no_grad():
+        wanted = base(ids).logits
+        lora = LoraConfig(r=4, target_modules=TARGETS, init_lora_weights=False)
+        model = get_peft_model(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), lora)
+        speed_up(model)
+        with model.disable_adapter():
+            assert torch.allclose(model(ids).logits, wanted, atol=1e-5)
+        assert not torch.allclose(model(ids).logits, wanted, atol=1e-3)
