@@ -23,6 +23,8 @@ from lib.json_text import SPACES, JsonFault, dump_json, read_json, read_json_pre
 
 CALL, ARGUMENTS, RESULT = "tool_call:", "arguments:", "Result:"
 STRAY = re.compile(r"(?:(^[ \t]*))?(tool_call:|Result:)(?=([^\n]{0,200}\n[ \t]*arguments:)?)", re.MULTILINE)
+SEPARATOR = re.compile(r"(?:[ \t\r]*\n){0,2}")
+SEPARATORS_BEFORE = ("\n\n", "\r\n\r\n", "\r\n", "\n", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +120,18 @@ def _find_call(text: str, start: int) -> tuple[int, int, int]:
                     return line, end + 12, at
                 word = SPACES.match(text, end + 1).end()
                 if text.startswith(ARGUMENTS, word) and "\n" not in text[end + 1 : word]:
-                    return line, SPACES.match(text, word + len(ARGUMENTS)).end(), at
+                    return line, _value_start(text, word + len(ARGUMENTS)), at
         at = text.find(CALL, at + len(CALL))
     return -1, -1, -1
+
+
+def _value_start(text: str, position: int) -> int:
+    """Where the JSON after a marker starts: on its line, or on a later one if that starts an object."""
+    later = SPACES.match(text, position).end()
+    if text.startswith("{", later):
+        return later
+    line_end = text.find("\n", position, later)
+    return later if line_end < 0 else line_end
 
 
 class _Reader:
@@ -155,10 +166,9 @@ class _Reader:
         if not words.strip():
             return
         if start > 0:
-            words = words.removeprefix("\r\n\r\n") if words.startswith("\r") else words
-            words = words[2:] if words.startswith("\n\n") else words.removeprefix("\n")
+            words = words[SEPARATOR.match(words).end() :]
         if end < len(self.text):
-            words = words[:-2] if words.endswith("\n\n") else words.removesuffix("\n")
+            words = words.removesuffix(next(mark for mark in SEPARATORS_BEFORE if words.endswith(mark)))
         self.parts.append(Text(words))
         self.pending = 0
         if CALL in words or RESULT in words:
@@ -188,7 +198,7 @@ class _Reader:
         return end
 
     def add_result(self, start: int, limit: int) -> int:
-        start = SPACES.match(self.text, start).end()
+        start = _value_start(self.text, start)
         following = self.text.find(f"\n{RESULT}", start, limit)
         limit = limit if following < 0 else following
         value, end, raw = self.read_value(start, limit, "bad-result")
