@@ -132,6 +132,10 @@ class LlamaCpp(OpenAI):
     def _props(self) -> dict:
         return self.http.get("/props", timeout=10)
 
+    def models(self) -> list[str]:
+        """The one it was started with; it answers whatever name is asked for."""
+        return [os.path.basename(str(self._props().get("model_path") or "model"))]
+
     def slots(self) -> int:
         return _count(self._props().get("total_slots")) or 1
 

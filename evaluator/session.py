@@ -92,12 +92,12 @@ def _connected(settings: Settings, url: str) -> OpenAI:
     backend = BACKENDS[settings.backend](url, settings.model, settings.timeout, settings.context, key)
     try:
         backend.ready()
-        names = backend.models() if settings.backend != "llamacpp" else [settings.model]
+        names = backend.models()
     except Fault as fault:
         raise CannotRun(f"{settings.backend}: {fault.message}. {_advice(settings.backend)}") from None
     if not names:
         raise CannotRun(f"{settings.backend} at {url} offers no model. Load one there first.")
-    if settings.model and settings.model not in names and settings.backend != "openai":
+    if settings.model and settings.model not in names and settings.backend not in ("openai", "llamacpp"):
         raise CannotRun(f"{settings.backend} has no model {settings.model}. It has: {', '.join(names[:10])}.")
     backend.model = settings.model or names[0]
     return backend

@@ -40,6 +40,7 @@ class Loopback:
     def _handler(outer):  # noqa: N805 - the inner class needs its own self
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # head and body in one packet: two of them wait 40 ms for each other
 
             def log_message(self, *_):
                 pass

@@ -68,6 +68,7 @@ def test_perfect_model_passes_every_case_in_the_text_form(tmp_path):
     result = read_result(tmp_path)
     assert [record["id"] for record in result["records"] if record["outcome"] != "pass"] == []
     assert result["settings"]["parallel"] == 2  # the server's slots
+    assert result["label"] == "tiny.gguf"
 
 
 def test_model_that_only_talks_passes_nothing_that_needs_a_tool(tmp_path):
