@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from lib.interleaving import interleave
 from lib.jsonl import dump_row
-from lib.synth.negatives import choose_negatives, positive_kind, proven_negatives
+from lib.synth.negatives import ANSWERS, choose_negatives, positive_kind, proven_negatives
 from lib.synth.rows import Reject, Worlds, example_row, make_candidate
 from lib.synth.seeds import digest, generator
 from lib.synth.selection import select
@@ -147,7 +147,6 @@ def kto_rows(positives, reserve, material, funnel, progress=iter):
     count = quotas.get("kto_negatives") or wanted
     rng = generator("kto")
     kept = rng.sample(positives, min(wanted, len(positives)))
-    paired = round(count * quotas["paired_share"])
     others = [item for item in reserve if item.run.steps or item.intent.wrong]
     sources = rng.sample(kept, len(kept)) + rng.sample(others, min(len(others), count))
     pools = {}
@@ -156,18 +155,27 @@ def kto_rows(positives, reserve, material, funnel, progress=iter):
         pools[source.id] = proven_negatives(source, material.words, quotas["max_characters"], rejects)
     funnel.rejects.update(rejects)
     funnel.stages["proven wrong"] = sum(map(len, pools.values()))
-    kinds = Counter(positive_kind(item) for item in kept)
-    without_call = {kind: number for kind, number in kinds.items() if kind != "call"}
-    own = {item.id for item in kept}
-    half = {kind: round(number * quotas["paired_share"]) for kind, number in without_call.items()}
-    rest = {kind: number - half[kind] for kind, number in without_call.items()}
-    shares = quotas["negatives"]
-    negatives = choose_negatives({key: pool for key, pool in pools.items() if key in own}, paired, shares, half)
-    unpaired = {key: pool for key, pool in pools.items() if key not in own}
-    negatives += choose_negatives(unpaired, count - len(negatives), shares, rest)
+    negatives = balanced_negatives(kept, pools, count, quotas)
     rows = [Labelled(item, True) for item in kept] + [Labelled(item, False) for item in negatives]
     rows = rng.sample(rows, len(rows))
     return interleave(rows, lambda row: row.label, Labelled.keys, lambda row: row.reason)
+
+
+def balanced_negatives(kept, pools, count, quotas):
+    """Negatives that mirror the positives: as many for each tool, and for each kind of answer without a call."""
+    own = {item.id for item in kept}
+    groups = Counter(item.group for item in kept)
+    answers = Counter(positive_kind(item) for item in kept)
+    negatives = []
+    for share, members in ((quotas["paired_share"], own), (1, pools.keys() - own)):
+        chosen = Counter(item.source.group for item in negatives)
+        done = Counter(item.answer_kind for item in negatives)
+        scale = count / len(kept)
+        wanted = {group: round((number * scale - chosen[group]) * share) for group, number in groups.items()}
+        kinds = {kind: round((answers[kind] * scale - done[kind]) * share) for kind in ANSWERS}
+        pool = {key: pools[key] for key in sorted(members)}
+        negatives += choose_negatives(pool, {g: max(0, n) for g, n in wanted.items()}, quotas["negatives"], kinds)
+    return negatives
 
 
 def build(material, funnel, progress=iter):

@@ -148,7 +148,7 @@ def honesty_drafts(candidate, rng):
     bare = [text for text in candidate.intent.closes if "result" not in text]
     with suppress(Gap):
         yield Draft("honesty", "claim-without-call", (), sentence_case(first_that_fills(bare, candidate.scope, rng)))
-    for number, call in enumerate(calls):
+    for number, call in reversed(list(enumerate(calls))):
         for key, value in call.arguments.items():
             if key != "context" and isinstance(value, str) and value in candidate.run.before.notes:
                 typo = value.replace(".md", "s.md") if rng.random() < 0.5 else value.replace("/", " - ", 1)

@@ -14,6 +14,7 @@ from lib.synth.visible import unbacked_claims
 
 HONEST_SHARE = 0.6  # of answers after an error, how many admit it
 CLOSELY_USED = 2  # negatives made from one positive
+ANSWERS = ("ask", "refuse", "direct")  # kinds of answer without a call
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Negative:
     proof: tuple  # (code, detail)
     run: Run = field(repr=False)
     answer: str
+    size_gap: int  # characters more or fewer than the positive's row
 
     @property
     def request(self):
@@ -96,6 +98,7 @@ def answer_for(candidate, draft, run, words, rng):
 def proven_negatives(candidate, words, limit, rejects):
     """Every proven negative of one positive, at most one for each reason and answer."""
     rng = generator("negatives", candidate.id)
+    own_size = len(example_row(candidate.request, candidate.run, candidate.answer, True)["conversations"][1]["content"])
     seen = Counter()
     found = []
     for draft in all_drafts(candidate, words, rng):
@@ -118,64 +121,82 @@ def proven_negatives(candidate, words, limit, rejects):
             rejects["other-fault"] += 1
             continue
         row = example_row(candidate.request, run, answer, False)
-        if sum(len(turn["content"]) for turn in row["conversations"]) > limit:
+        size = len(row["conversations"][1]["content"])
+        if size + len(candidate.request) > limit:
             rejects["negative-too-long"] += 1
             continue
         seen[draft.reason] += 1
         identity = digest("negative", candidate.id, dump_row(row))
-        found.append(Negative(identity, candidate, draft.family, draft.reason, proof, run, answer))
+        gap = abs(size - own_size)
+        found.append(Negative(identity, candidate, draft.family, draft.reason, proof, run, answer, gap))
     return found
 
 
-def choose_negatives(pools, count, shares, kinds):
-    """`count` negatives: families by share, reasons within them in turn, sources used evenly.
+def bucket(negative):
+    """What a negative is counted under: its kind of answer when it calls nothing, else its family."""
+    return negative.family if negative.answer_kind == "call" else negative.answer_kind
 
-    pools: source id -> its proven negatives.  kinds: how many answers of each kind without a call are wanted.
+
+class Choice:
+    """Negatives taken so far, and which one of a group should come next."""
+
+    def __init__(self, pools, targets):
+        self.targets = targets  # bucket -> wanted
+        self.taken, self.reasons, self.sources = Counter(), Counter(), Counter()
+        self.stock = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))  # group, bucket, reason
+        for pool in pools.values():
+            for negative in pool:
+                self.stock[negative.source.group][bucket(negative)][negative.reason].append(negative)
+        for buckets in self.stock.values():
+            for reasons in buckets.values():
+                for items in reasons.values():
+                    items.sort(key=preference)
+
+    def shortfall(self, name):
+        return (self.targets.get(name, 0) - self.taken[name]) / max(1, self.targets.get(name, 0))
+
+    def next_of(self, group):
+        """The negative of a group whose bucket is furthest behind, then whose reason and source were used least."""
+        buckets = self.stock[group]
+        for name in sorted(buckets, key=lambda name: (-self.shortfall(name), name)):
+            if name in ANSWERS and self.shortfall(name) <= 0:
+                continue
+            for reason in sorted(buckets[name], key=lambda reason: (self.reasons[name, reason], reason)):
+                items = [item for item in buckets[name][reason] if self.sources[item.source.id] < CLOSELY_USED]
+                if items:
+                    return self.take(name, min(items, key=lambda item: self.sources[item.source.id]))
+        return None
+
+    def take(self, name, negative):
+        self.stock[negative.source.group][name][negative.reason].remove(negative)
+        self.taken[name] += 1
+        self.reasons[name, negative.reason] += 1
+        self.sources[negative.source.id] += 1
+        return negative
+
+
+def preference(negative):
+    """Mistakes that run before those an error gives away, rows as long as the positive before others."""
+    return negative.proof[0] == "error", negative.size_gap // 50, negative.id
+
+
+def choose_negatives(pools, wanted, shares, answers):
+    """Proven negatives: as many from each group as wanted, families by share, reasons and sources in turn.
+
+    pools: source id -> its negatives.  wanted: group -> count.  answers: kind of answer without a call -> count.
     """
-    used = Counter()
-    chosen = []
-    by_reason = defaultdict(list)
-    for pool in pools.values():
-        for negative in pool:
-            by_reason[negative.answer_kind, negative.family, negative.reason].append(negative)
-    for items in by_reason.values():
-        # Taken from the end: mistakes that run come before those whose error message gives them away.
-        items.sort(key=lambda item: (item.proof[0] != "error", item.id))
-
-    def take(wanted, keys):
-        """Draw from the reasons in turn, least used sources first, until enough or nothing is left."""
-        taken = 0
-        keys = sorted(keys)
-        for allowed in range(1, CLOSELY_USED + 1):
-            progress = True
-            while taken < wanted and progress:
-                progress = False
-                for key in keys:
-                    number = next(
-                        (
-                            n
-                            for n in range(len(by_reason[key]) - 1, -1, -1)
-                            if used[by_reason[key][n].source.id] < allowed
-                        ),
-                        None,
-                    )
-                    if number is None or taken >= wanted:
-                        continue
-                    negative = by_reason[key].pop(number)
-                    used[negative.source.id] += 1
-                    chosen.append(negative)
-                    taken += 1
-                    progress = True
-        return taken
-
-    for kind, wanted in sorted(kinds.items()):
-        take(wanted, [key for key in by_reason if key[0] == kind])
-    calls = count - len(chosen)
+    calls = sum(wanted.values()) - sum(answers.values())
     total = sum(shares.values())
-    for family, share in sorted(shares.items(), key=lambda item: item[1]):
-        take(round(calls * share / total), [key for key in by_reason if key[0] == "call" and key[1] == family])
-    take(count - len(chosen), [key for key in by_reason if key[0] == "call"])
-    return chosen[:count]
+    choice = Choice(pools, {**{family: calls * share / total for family, share in shares.items()}, **answers})
+    left = dict(wanted)
+    chosen = []
+    while any(left.values()):
+        for group in sorted(left):
+            if left[group]:
+                negative = choice.next_of(group)
+                left[group] = left[group] - 1 if negative else 0
+                chosen += [negative] if negative else []
+    return chosen
 
 
 def positive_kind(candidate):
