@@ -17,6 +17,7 @@ from lib import llama_cpp
 from lib.cli import log
 from lib.disk import cache_folder, is_slow, require_free, sha256
 from lib.errors import CannotRun
+from lib.gguf_metadata import read_text
 from lib.jsonl import write_json, write_text
 from lib.server import serve
 from lib.templates import name_of, ollama_template_for
@@ -24,6 +25,7 @@ from lib.templates import name_of, ollama_template_for
 DEFAULT_QUANTS = ("Q4_K_M", "Q5_K_M", "Q8_0")
 PREFERRED = "Q4_K_M"  # what the Modelfile names: the smallest of the three
 F16 = "f16"
+TEMPLATE_KEY = "tokenizer.chat_template"
 # Bytes of all outputs together for a byte of 16-bit weights: f16 itself and the three default quants.
 OUTPUT_RATIO = 2.3
 TRIAL_TOKENS = 4
@@ -167,20 +169,9 @@ def accept(job: Export, manifest: dict, kind: str, work: Path) -> None:
     write_json(job.out / "manifest.json", manifest)
 
 
-def template_in(gguf: Path) -> str | None:
-    """The chat template in a GGUF file's metadata."""
-    from gguf import GGUFReader
-
-    try:
-        field = GGUFReader(gguf).get_field("tokenizer.chat_template")
-    except (ValueError, IndexError, OSError) as error:
-        raise CannotRun(f"{gguf}: not a whole GGUF file ({error}).") from error
-    return field.contents() if field else None
-
-
 def check_template(gguf: Path, template: str) -> None:
     """CannotRun unless the file carries exactly the template that the model was trained with."""
-    if template_in(gguf) != template:
+    if read_text(gguf, TEMPLATE_KEY) != template:
         raise CannotRun(f"{gguf}: its chat template is not the one trained with. Delete the gguf folder, make it anew.")
 
 

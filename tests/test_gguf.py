@@ -1,0 +1,279 @@
+"""GGUF files: made once, verified, with our template in them, and tokenized by llama.cpp as by transformers."""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import requests
+
+from lib import disk, gguf, gguf_source
+from lib.errors import CannotRun
+from lib.gguf_metadata import read_text
+from lib.server import serve
+from lib.templates import template_for
+from tests.gguf_support import write_toy_gguf
+
+PIECES = [
+    *["0", "7", "42", "2025-11-03", "1731072000000", "3.14e-5", " ", "  ", "   ", "\n", "\n\n", "\r\n", "\t", " \n "],
+    *['{"path": "Notes/A.md"}', '"limit": 10', "[]", "}}", '\\"', "\\n", "session_1731072000000_k3m9x2p7q"],
+    *[
+        "Hello",
+        " world",
+        "don't",
+        "I'LL",
+        "Übergröße",
+        "naïve",
+        "日本語",
+        "الخط",
+        "π≈3",
+        "🦙",
+        "e\u0301",
+        "\u200d",
+        "\xa0",
+    ],
+    *["_", "--", "...", "?!", "#tag", "[[link|name]]", "**bold**", "x=1;", "C:\\dir", "/a/b", "~", "`code`", "©", "½"],
+    *["\xa0", "</tool_call>", "\U0001f469\u200d\U0001f467", "²"],
+]
+
+
+@pytest.fixture(scope="module")
+def source(smollm2, tmp_path_factory):
+    """A Hugging Face folder: a small random model with SmolLM2's tokenizer and our template."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("source") / "small"
+    shape = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.LlamaConfig(
+        vocab_size=49152, tie_word_embeddings=True, bos_token_id=1, eos_token_id=2, pad_token_id=0, **shape
+    )
+    transformers.LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(smollm2 / name, folder / name)
+    (folder / "chat_template.jinja").write_text(template_for(), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(llama, source, tmp_path_factory):
+    """(the export, its rows) of f16, Q8_0 and Q4_0 from the small model."""
+    job = gguf.Export("toolset-test", tmp_path_factory.mktemp("run") / "gguf", template_for(), {"made": "from"}, 10**7)
+    return job, gguf.export(job, ["Q8_0", "q4_0"], lambda folder: shutil.copytree(source, folder))
+
+
+@pytest.fixture
+def exported(finished, tmp_path):
+    """The same in a copy that a test may spoil, and a function that fails when the source is made again."""
+    job = replace(finished[0], out=tmp_path / "gguf")
+    shutil.copytree(finished[0].out, job.out)
+    return job, lambda folder: pytest.fail("made the source again")
+
+
+def made(rows):
+    return [row["type"] for row in rows if row["made"]]
+
+
+def test_every_type_is_written_under_its_name(finished):
+    job, rows = finished
+    assert [row["type"] for row in rows] == made(rows) == ["f16", "Q8_0", "Q4_0"]
+    files = sorted(path.name for path in job.out.iterdir())
+    assert files == [
+        "Modelfile",
+        "export.log",
+        "manifest.json",
+        "toolset-test-Q4_0.gguf",
+        "toolset-test-Q8_0.gguf",
+        "toolset-test-f16.gguf",
+    ]
+    assert rows[0]["bytes"] > rows[1]["bytes"] > rows[2]["bytes"] > 1_000_000
+
+
+def test_our_template_is_in_every_file_byte_for_byte(finished):
+    assert {read_text(row["path"], gguf.TEMPLATE_KEY) for row in finished[1]} == {template_for()}
+
+
+def test_a_second_export_makes_nothing(exported):
+    assert made(gguf.export(exported[0], ["Q8_0", "Q4_0"], exported[1])) == []
+
+
+def test_a_missing_or_cut_quant_is_made_again_from_the_f16_file(exported):
+    job, fail = exported
+    job.path("Q4_0").unlink()
+    whole = job.path("Q8_0").read_bytes()
+    job.path("Q8_0").write_bytes(whole[:1000])
+    assert made(gguf.export(job, ["Q8_0", "Q4_0"], fail)) == ["Q8_0", "Q4_0"]
+    assert job.path("Q8_0").read_bytes() == whole and not (job.out / "work").exists()
+
+
+@pytest.fixture
+def converted(finished, monkeypatch):
+    """Stands in for the converter, which takes seconds: it copies the f16 file that was converted before."""
+
+    def copy(job, source, work):
+        shutil.copyfile(finished[0].path("f16"), work / job.path("f16").name)
+
+    monkeypatch.setattr(gguf, "convert", copy)
+
+
+def test_other_weights_make_every_file_again(exported, converted):
+    job = replace(exported[0], inputs={"made": "from others"})
+    sources = []
+    rows = gguf.export(job, ["Q8_0"], sources.append)
+    assert made(rows) == ["f16", "Q8_0"] and len(sources) == 1
+    assert "toolset-test-Q4_0.gguf" not in json.loads((job.out / "manifest.json").read_text())["files"]
+
+
+def test_an_interrupted_export_leaves_no_file_that_looks_finished(finished, converted, tmp_path, monkeypatch):
+    monkeypatch.setattr(gguf, "verify", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
+    job = replace(finished[0], out=tmp_path / "gguf")
+    with pytest.raises(KeyboardInterrupt):
+        gguf.export(job, [], lambda folder: None)
+    assert list(job.out.glob("*.gguf")) == []
+
+
+def test_a_model_converted_with_another_template_is_refused(finished, converted, tmp_path):
+    job = replace(finished[0], out=tmp_path / "gguf", template="{{ messages }}")
+    with pytest.raises(CannotRun, match="its chat template is not the one trained with"):
+        gguf.export(job, [], lambda folder: None)
+
+
+def test_a_slow_mount_gets_copies_of_files_made_elsewhere(finished, converted, tmp_path, monkeypatch):
+    work, places = tmp_path / "cache" / "work", []
+    monkeypatch.setattr(gguf, "is_slow", lambda path: True)
+    monkeypatch.setattr(gguf, "cache_folder", lambda *parts: work)
+    monkeypatch.setattr(gguf, "verify", places.append)
+    job = replace(finished[0], out=tmp_path / "gguf")
+    gguf.export(job, ["Q8_0"], lambda folder: None)
+    assert [path.parent for path in places] == [work, work] and not work.exists()
+    assert job.path("Q8_0").read_bytes() == finished[0].path("Q8_0").read_bytes()
+
+
+def test_llama_cpp_tokenizes_as_transformers_does(finished, smollm2):
+    tokenizer = pytest.importorskip("transformers").AutoTokenizer.from_pretrained(smollm2)
+    numbers = random.Random(0)
+    texts = [*PIECES, *("".join(numbers.choices(PIECES, k=numbers.randint(2, 12))) for _ in range(400))]
+    texts += [f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n" for text in texts[:100]]
+    with serve(finished[0].path("Q4_0"), context=256, parallel=1) as server, requests.Session() as session:
+        for text in texts:
+            body = {"content": text, "add_special": False, "parse_special": True}
+            found = session.post(f"{server.url}/tokenize", json=body, timeout=30).json()["tokens"]
+            assert found == tokenizer(text, add_special_tokens=False)["input_ids"], repr(text)
+
+
+def test_the_header_reader_agrees_with_the_gguf_package(tmp_path):
+    reader = pytest.importorskip("gguf")
+    path = write_toy_gguf(tmp_path / "toy.gguf", template_for("full"))
+    field = reader.GGUFReader(path).get_field(gguf.TEMPLATE_KEY)
+    assert read_text(path, gguf.TEMPLATE_KEY) == field.contents() == template_for("full")
+    assert read_text(path, "general.architecture") == "llama" and read_text(path, "no.such.key") is None
+
+
+def test_a_file_cut_short_is_refused(llama, tmp_path):
+    whole = write_toy_gguf(tmp_path / "toy.gguf", template_for()).read_bytes()
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CannotRun, match="while loading"):
+        gguf.verify(cut)
+    cut.write_bytes(whole[:100])
+    with pytest.raises(CannotRun, match="not a whole GGUF file"):
+        read_text(cut, gguf.TEMPLATE_KEY)
+
+
+def test_a_model_that_only_generates_nonsense_numbers_is_refused(llama, tmp_path):
+    gguf.verify(write_toy_gguf(tmp_path / "good.gguf", template_for()))
+    with pytest.raises(CannotRun, match="generates nothing of worth|does not generate"):
+        gguf.verify(write_toy_gguf(tmp_path / "broken.gguf", template_for(), broken=True))
+
+
+def test_unknown_types_are_refused_with_a_suggestion(llama):
+    assert gguf.check_quants(["q8_0", "F16", "Q8_0", "IQ4_XS"]) == ["Q8_0", "IQ4_XS"]
+    with pytest.raises(CannotRun, match="knows no type 'Q4_K_X'. Did you mean Q4_K_"):
+        gguf.check_quants(["Q4_K_X"])
+
+
+def test_a_failed_step_is_told_in_its_own_words(tmp_path):
+    job = gguf.Export("toolset-test", tmp_path, "", {}, 0)
+    code = "print('INFO: loading'); print('ERROR: FooForCausalLM is not supported'); print('bye'); raise SystemExit(1)"
+    with pytest.raises(CannotRun, match="converter failed: ERROR: FooForCausalLM is not supported The whole log"):
+        gguf.run_step([sys.executable, "-c", code], job, "converter")
+    assert "bye" in (tmp_path / "export.log").read_text()
+
+
+def test_a_full_disk_is_said_before_the_merge(llama, tmp_path):
+    job = gguf.Export("toolset-test", tmp_path / "gguf", "", {}, 10**18)
+    with pytest.raises(CannotRun, match="free, but these GGUF files needs"):
+        gguf.export(job, [], lambda folder: pytest.fail("merged"))
+
+
+MOUNTS = """\
+/dev/sda / ext4 rw 0 0
+C:\\134 /mnt/c 9p rw 0 0
+//server/share /home/me/my\\040share cifs rw 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    "path, slow", [("/home/me/x", False), ("/mnt/c/Users/me", True), ("/mnt/cc", False), ("/home/me/my share/x", True)]
+)
+def test_windows_and_network_mounts_are_known_as_slow(path, slow, monkeypatch):
+    monkeypatch.setattr(disk, "existing_parent", lambda path: path)
+    assert disk.is_slow(path, MOUNTS) == slow
+
+
+def test_the_modelfile_names_file_template_and_stops():
+    text = gguf.modelfile("toolset-tiny-kto-Q4_K_M.gguf", template_for("names"))
+    assert text.startswith('FROM ./toolset-tiny-kto-Q4_K_M.gguf\nTEMPLATE """{{-')
+    assert 'assistant\n"""\nPARAMETER stop <|im_end|>\n' in text and text.count('"""') == 2
+    assert "TEMPLATE" not in gguf.modelfile("x.gguf", "{{ messages }}"), "Ollama knows other families itself"
+
+
+def test_a_run_without_an_adapter_is_refused(tmp_path):
+    run = tmp_path / "20251122_101500-sft-tiny"
+    (run / "final_model").mkdir(parents=True)
+    (run / "config.yaml").write_text("method: sft\nsize: tiny\nbase: SmolLM2-135M-Instruct\n")
+    with pytest.raises(CannotRun, match="holds no adapter_model.safetensors"):
+        gguf_source.of_run(run)
+
+
+def test_a_run_is_described_by_base_adapter_and_template(tmp_path):
+    base, run = tmp_path / "base", tmp_path / "20251122_101500-kto-tiny"
+    base.mkdir()
+    (base / "config.json").write_text("{}")
+    (base / "model.safetensors").write_bytes(b"12345")
+    (run / "final_model").mkdir(parents=True)
+    (run / "config.yaml").write_text(f"method: kto\nsize: tiny\nbase: {base}\n")
+    (run / "final_model" / "chat_template.jinja").write_text("ours")
+    adapter = run / "final_model" / "adapter_model.safetensors"
+    adapter.write_bytes(b"one")
+    job, _ = gguf_source.of_run(run)
+    assert (job.name, job.out, job.template, job.source_bytes) == ("toolset-tiny-kto", run / "gguf", "ours", 5)
+    adapter.write_bytes(b"two")
+    assert gguf_source.of_run(run)[0].inputs != job.inputs
+
+
+def test_the_base_is_exported_with_our_template_and_linked_weights(tmp_path):
+    base = tmp_path / "base"
+    base.mkdir()
+    for name in ("config.json", "model.safetensors", "chat_template.jinja"):
+        (base / name).write_text(name)
+    folder = gguf_source.with_template(base, "ours", tmp_path / "out")
+    assert (folder / "chat_template.jinja").read_text() == "ours" and (
+        base / "chat_template.jinja"
+    ).read_text() != "ours"
+    assert (folder / "model.safetensors").is_symlink() and not (folder / "config.json").is_symlink()
+
+
+def test_serving_a_run_without_a_file_says_how_to_make_one(tmp_path, root):
+    run = tmp_path / "20251122_101500-kto-tiny"
+    run.mkdir()
+    (run / "config.yaml").write_text("{}")
+    (run / "done.json").write_text("{}")
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.serve", "--run", str(run)], capture_output=True, text=True, cwd=root
+    )
+    assert done.returncode == 2 and f"holds no GGUF. Make one: make gguf RUN={run}" in done.stderr
+    assert "Traceback" not in done.stderr
