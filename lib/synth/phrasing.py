@@ -1,7 +1,10 @@
 """Requests, context objects and last sentences of a row, chosen by seed and filled from slots and results."""
 
+from contextlib import suppress
+
 from lib.synth.seeds import generator, stamp_id
-from lib.synth.templates import Gap, fill_text, sentence_case
+from lib.synth.templates import Gap, fill_text, filled_values, sentence_case
+from lib.synth.visible import Seen
 from lib.toolset import load_toolset
 
 OPENING_SHARE = 0.22  # of requests, how many get words before them that belong to no intent
@@ -10,14 +13,17 @@ PLAIN_ACTS = ("short", "messy")  # these keep their own beginning
 CONTEXT_WORDS = 14  # a longer filled field is a sign of a slot that does not belong there
 
 
-def first_that_fills(templates, scope, rng):
-    """One of the templates, filled; those that speak of what this row lacks are passed over."""
+def first_that_fills(templates, scope, rng, seen=None):
+    """One of the templates, filled; passed over are those that speak of what this row lacks or what was not `seen`."""
     for template in rng.sample(list(templates), len(templates)):
         try:
-            return fill_text(template, scope)
+            text = fill_text(template, scope)
+            values = filled_values(template, scope) if seen else ()
         except Gap:
             continue
-    raise Gap("no text fits")
+        if all(map(seen.shows, values)) if seen else True:
+            return text
+    raise Gap("no text fits" if seen is None else "no text speaks only of what was seen")
 
 
 def request_text(act, template, scope, words, rng):
@@ -28,8 +34,9 @@ def request_text(act, template, scope, words, rng):
         return text
     if rng.random() < OPENING_SHARE and around.get("before"):
         opening = rng.choice(around["before"])
-        small = str(around.get("small_starts", "")).split()
-        text = opening + (text if opening.rstrip()[-1:] in ".!?:" else lower_start(text, small))
+        # A value of the vault keeps its capital, the first word of the template does not.
+        goes_on = opening.rstrip()[-1:] not in ".!?:" and template[:1].isalpha() and not text.startswith(("I ", "I'"))
+        text = opening + (text[0].lower() + text[1:] if goes_on else text)
     else:
         text = sentence_case(text)
     if rng.random() < ENDING_SHARE and around.get("after") and text[-1:] in ".!?":
@@ -37,14 +44,14 @@ def request_text(act, template, scope, words, rng):
     return text
 
 
-def lower_start(text, small):
-    """The text with a small first letter when its first word is one of the `small` ones."""
-    return text[0].lower() + text[1:] if text.split(" ", 1)[0].lower().strip(",") in small else text
-
-
-def close_text(intent, run, scope, rng):
-    """The last sentence: one of the intent's closes that the results can fill."""
-    return sentence_case(first_that_fills(intent.closes, {**scope, **run.scope}, rng).strip())
+def close_text(intent, run, scope, request, rng):
+    """The last sentence: one of the intent's closes that speaks only of the request and the results."""
+    if not intent.plan and intent.kind != "ask":
+        return sentence_case(first_that_fills(intent.closes, scope, rng).strip())  # common knowledge, not the vault's
+    seen = Seen(request)
+    for step in run.steps:
+        seen.add(step.result)
+    return sentence_case(first_that_fills(intent.closes, {**scope, **run.scope}, rng, seen).strip())
 
 
 class Context:
@@ -52,24 +59,28 @@ class Context:
 
     def __init__(self, key, intent, expanded, scope, words):
         self.key, self.intent, self.scope, self.words = key, intent, scope, words
+        self.request = ""  # set once the request is worded
         rng = generator(*key, "context")
         now = expanded.vault.now
         self.session_id = stamp_id("session", now - rng.randrange(60_000, 5_400_000), rng)
         self.workspace_id = stamp_id("ws", now - rng.randrange(86_400_000, 90 * 86_400_000), rng)
         self.description = rng.choice(expanded.themes or (expanded.about or "Working in the vault",))
-        self.previous = None  # (tool, arguments) of the call before
+        self.previous = self.seen = self.goal = None  # of the run under way: last call, what was seen, primaryGoal
 
     def __call__(self, number, planned, scope, arguments):
         """The context of call `number`; scope holds the slots and the results so far."""
         if number == 0:
-            self.previous = None
+            self.seen = Seen(self.request)
+            self.goal = self.part("goal", 0, {}, self.scope)
+        else:
+            self.seen.add({**scope["result"], "called": self.previous[1]})
         context = {
             "sessionId": self.session_id,
             "workspaceId": self.workspace_id,
             "sessionDescription": self.description,
             "sessionMemory": self.memory(number, planned, scope),
             "toolContext": self.part("why", number, planned, scope),
-            "primaryGoal": self.part("goal", 0, {}, self.scope),
+            "primaryGoal": self.goal,
             "subgoal": self.part("subgoal", number, planned, scope),
         }
         self.previous = (planned["tool"], arguments)
@@ -83,11 +94,8 @@ class Context:
             result = scope["result"]
             bank = "failed" if not result.get("success") else tool
             said = (self.words.get("history") or {}).get(bank)
-            if said:
-                try:
-                    return first_that_fills(said, {**scope, "args": arguments, "mode": tool.split("_")[-1]}, rng)
-                except Gap:
-                    pass
+            with suppress(Gap):
+                return first_that_fills(said or (), {**scope, "args": arguments, "mode": tool.split("_")[-1]}, rng)
             return f"{tool.split('_')[-1]} came back {'fine' if result.get('success') else 'with an error'}"
         return self.part("memory", number, planned, scope)
 
@@ -101,7 +109,7 @@ class Context:
         first, second = (general, own) if number and name in ("why", "subgoal") else (own, general)
         options = given or first or second or self.intent.id.replace("-", " ")
         options = [options] if isinstance(options, str) else options
-        return first_that_fills(options, {**self.scope, **scope}, rng)
+        return first_that_fills(options, {**self.scope, **scope}, rng, self.seen)
 
 
 def too_long(context):

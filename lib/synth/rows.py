@@ -110,9 +110,9 @@ def make_candidate(intent, number, worlds, words, limit):
     act, template = intent.asks[(offset + number) % len(intent.asks)]
     context = Context(key, intent, expanded, scope, words)
     try:
-        request = request_text(act, template, scope, words, rng)
+        request = context.request = request_text(act, template, scope, words, rng)
         run = run_plan(expanded.vault, intent.plan, scope, context)
-        answer = close_text(intent, run, scope, rng)
+        answer = close_text(intent, run, scope, request, rng)
     except Gap as gap:
         raise Reject("gap", f"{gap} in {expanded.world}") from None
     check_run(intent, run, scope, context, request)

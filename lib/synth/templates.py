@@ -116,6 +116,12 @@ def fill_text(template, scope):
     return PLACEHOLDER.sub(replace, str(template))
 
 
+def filled_values(template, scope):
+    """The texts that fill_text would put into a template."""
+    values = (resolve(scope, match) for match in PLACEHOLDER.finditer(str(template)))
+    return [as_text(value) for value in values if value is not ABSENT]
+
+
 def fill(template, scope):
     """The template with its type: a lone placeholder keeps its value's, absent optionals vanish."""
     if isinstance(template, str):

@@ -54,6 +54,12 @@ class Seen:
         parts = [part for part in path.split("/") if part]
         return all(self.holds(part) or self.holds(part.rpartition(".")[0] or part) for part in parts)
 
+    def shows(self, text):
+        """Whether a text was said, word for word, as a path by its parts, or in nearly all its words."""
+        return (
+            len(text) < 3 or self.holds(text) or ("/" in text and self.holds_path(text)) or self.holds_most_words(text)
+        )
+
     def holds_most_words(self, text):
         words = [word for word in WORD.findall(plainly(text)) if len(word) > 3]
         return bool(words) and sum(map(self.holds_word, words)) >= ENOUGH_WORDS * len(words)
