@@ -46,33 +46,34 @@ class ChunkReport:
 def check_lines(lines: list[bytes], first_line: int, toolset: Toolset) -> ChunkReport:
     """The report on lines of a JSONL file, the first of which has the number first_line."""
     report = ChunkReport(lines=len(lines))
+    clean_labels: list[bool | None] = []
     for number, line in enumerate(lines, start=first_line):
-        line = line.strip(b" \t\r\n")
-        if not line:
-            continue
         row = clean_row(line, toolset)
         if row is not None:
-            report.examples += 1
-            report.valid += 1
-            label = row.get("label")
-            report.true += label is True
-            report.false += label is False
-            continue
-        row, faults = read_line(line)
-        if row is None:
-            report.row_like += line.startswith(b"{") and len(line) > 1
-        else:
-            report.examples += 1
-            suspect = any(mark in line for mark in SUSPECT_BYTES)
-            example, problems = check_row(row, toolset, suspect)
-            faults += problems
-            report.true += example.label is True
-            report.false += example.label is False
-        if faults:
-            report.problems += [Problem(number, fault.code, _message(fault), fault.severity) for fault in faults]
-        if row is not None and not any(fault.severity == "error" for fault in faults):
-            report.valid += 1
+            clean_labels.append(row.get("label"))
+        elif line := line.strip(b" \t\r\n"):
+            _check_line(line, number, toolset, report)
+    report.examples += len(clean_labels)
+    report.valid += len(clean_labels)
+    report.true += clean_labels.count(True)
+    report.false += clean_labels.count(False)
     return report
+
+
+def _check_line(line: bytes, number: int, toolset: Toolset, report: ChunkReport) -> None:
+    """Apply every rule to one line and note what comes out."""
+    row, faults = read_line(line)
+    if row is None:
+        report.row_like += line.startswith(b"{") and len(line) > 1
+    else:
+        report.examples += 1
+        suspect = any(mark in line for mark in SUSPECT_BYTES)
+        example, problems = check_row(row, toolset, suspect)
+        faults += problems
+        report.true += example.label is True
+        report.false += example.label is False
+        report.valid += not any(fault.severity == "error" for fault in faults)
+    report.problems += [Problem(number, fault.code, _message(fault), fault.severity) for fault in faults]
 
 
 def read_line(line: bytes) -> tuple[dict | None, list[Fault]]:
