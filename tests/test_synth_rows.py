@@ -45,7 +45,13 @@ def test_every_row_is_valid_and_its_result_comes_from_the_run(tmp_path):
 
 
 def test_a_path_that_nobody_said_makes_the_row_invisible(tmp_path):
-    assert rejected(tmp_path, MOVE, asks={"order": ["Archive {move.note.title}."]}) == {"invisible"}
+    plain = {"goal": ["Tidy up"], "subgoal": ["Move one note"], "memory": ["User named a note"]}
+    assert rejected(tmp_path, MOVE, asks={"order": ["Archive {move.note.title}."]}, context=plain) == {"invisible"}
+
+
+def test_a_context_or_closing_that_tells_what_was_not_seen_rejects_the_row(tmp_path):
+    assert rejected(tmp_path, LOOK_UP, context={"goal": ["{who.description}"]}) == {"unseen"}
+    assert rejected(tmp_path, MOVE, closes=["{move.note.text}"]) == {"unseen"}
 
 
 def test_a_lookup_makes_an_id_visible(tmp_path):
@@ -70,7 +76,7 @@ def test_a_goal_that_does_not_hold_rejects_the_row(tmp_path):
 def test_a_call_that_fails_rejects_the_row_unless_it_is_declared(tmp_path):
     plan = yaml.safe_load(READ)["plan"]
     plan[0]["with"]["filePath"] = "{q.note.title}.md"
-    assert rejected(tmp_path, READ, plan=plan) == {"failed"}
+    assert rejected(tmp_path, READ, plan=plan, closes=["Here it is."]) == {"failed"}
     repaired = [{**plan[0], "fails": "not found"}, *yaml.safe_load(READ)["plan"]]
     made, _ = candidates(tmp_path, intent(READ, plan=repaired, kind="repair"))
     assert made and not made[0].run.steps[0].ok and made[0].run.steps[1].ok

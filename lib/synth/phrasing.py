@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from lib.synth.seeds import generator, stamp_id
-from lib.synth.templates import Gap, fill_text, filled_values, sentence_case
+from lib.synth.templates import Gap, Unseen, fill_text, filled_values, sentence_case
 from lib.synth.visible import Seen
 from lib.toolset import load_toolset
 
@@ -15,15 +15,16 @@ CONTEXT_WORDS = 14  # a longer filled field is a sign of a slot that does not be
 
 def first_that_fills(templates, scope, rng, seen=None):
     """One of the templates, filled; passed over are those that speak of what this row lacks or what was not `seen`."""
+    unseen = None
     for template in rng.sample(list(templates), len(templates)):
         try:
-            text = fill_text(template, scope)
-            values = filled_values(template, scope) if seen else ()
+            text, values = fill_text(template, scope), filled_values(template, scope)
         except Gap:
             continue
-        if all(map(seen.shows, values)) if seen else True:
+        if seen is None or all(map(seen.shows, values)):
             return text
-    raise Gap("no text fits" if seen is None else "no text speaks only of what was seen")
+        unseen = template
+    raise Unseen(unseen) if unseen else Gap("no text fits")
 
 
 def request_text(act, template, scope, words, rng):

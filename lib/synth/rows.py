@@ -8,7 +8,7 @@ from lib.jsonl import dump_row
 from lib.synth.phrasing import Context, close_text, request_text, too_long
 from lib.synth.plans import Run, effect, goal_holds, run_plan, schema_findings
 from lib.synth.seeds import digest, generator
-from lib.synth.templates import ABSENT, Gap, look_up, plain
+from lib.synth.templates import ABSENT, Gap, Unseen, look_up, plain
 from lib.synth.visible import invisible_values, unbacked_claims
 from lib.synth.worlds import candidates, expand
 
@@ -113,6 +113,8 @@ def make_candidate(intent, number, worlds, words, limit):
         request = context.request = request_text(act, template, scope, words, rng)
         run = run_plan(expanded.vault, intent.plan, scope, context)
         answer = close_text(intent, run, scope, request, rng)
+    except Unseen as unseen:
+        raise Reject("unseen", str(unseen)) from None
     except Gap as gap:
         raise Reject("gap", f"{gap} in {expanded.world}") from None
     check_run(intent, run, scope, context, request)

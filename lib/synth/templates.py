@@ -11,6 +11,10 @@ class Gap(Exception):
     """A placeholder has nothing to stand for in this row."""
 
 
+class Unseen(Gap):
+    """Every text on offer speaks of what the model has not seen."""
+
+
 class Entity(dict):
     """Fields of something in the vault; as text it is its path or name."""
 
