@@ -127,6 +127,7 @@ def test_an_ordinary_path_is_stored_in_its_short_form(path, stored):
 @settings(max_examples=1500, deadline=None, derandomize=True)
 @given(WRITTEN)
 @example("/" + "../" * 8 + "etc/passwd")
+@example("\u200b:")
 def test_an_accepted_path_stays_inside_on_every_system(path):
     try:
         stored = clean(path)

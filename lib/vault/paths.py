@@ -33,7 +33,7 @@ def path_fault(path: str) -> str:
     problem = path_problem(relative) or path_problem(short)
     if problem:
         return problem
-    if _folded(short)[1:2] == ":":  # Python on Windows takes any one character before a colon for a drive
+    if ":" in (short[1:2], _folded(short)[1:2]):  # Python on Windows takes any one character before a colon for a drive
         return "starts with a drive letter"
     if len(relative.encode("utf-8")) > MAX_PATH_BYTES:
         return f"is longer than {MAX_PATH_BYTES} bytes"
