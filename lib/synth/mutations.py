@@ -3,7 +3,7 @@
 import difflib
 from contextlib import suppress
 
-from lib.synth.faults import Draft, Made, made_calls, replaced, schema_drafts, with_argument
+from lib.synth.faults import Draft, Made, made_calls, replaced, schema_drafts, with_argument, with_context
 from lib.synth.phrasing import first_that_fills
 from lib.synth.seeds import stamp_id
 from lib.synth.templates import Gap, fill, fill_text, path_fields, plain, sentence_case
@@ -82,11 +82,20 @@ def process_drafts(candidate, rng):
     for number, call in enumerate(calls):
         if len(calls) > 1:
             reason = "no-lookup" if number < len(calls) - 1 else "dropped-call"
-            yield Draft("process", reason, calls[:number] + calls[number + 1 :])
+            yield Draft("process", reason, restarted(calls[:number] + calls[number + 1 :], calls))
         yield Draft("process", "repeated-call", calls[: number + 1] + (call,) + calls[number + 1 :])
     if len(calls) > 1:
-        yield Draft("process", "wrong-order", calls[1:] + calls[:1])
-        yield from guesses(candidate, calls[-1], rng)
+        yield Draft("process", "wrong-order", restarted(calls[1:] + calls[:1], calls))
+        yield from guesses(candidate, restarted(calls[-1:], calls)[0], rng)
+
+
+def restarted(calls, original):
+    """The calls, the first of them with the memory of a first call: it cannot know what was left out."""
+    if not calls or calls[0] is original[0]:
+        return calls
+    memory = original[0].arguments["context"]["sessionMemory"]
+    first = with_context(calls[0], {**calls[0].arguments["context"], "sessionMemory": memory})
+    return (first, *calls[1:])
 
 
 def guesses(candidate, call, rng):

@@ -40,7 +40,8 @@ def request_text(act, template, scope, words, rng):
         text = opening + (text[0].lower() + text[1:] if goes_on else text)
     else:
         text = sentence_case(text)
-    if rng.random() < ENDING_SHARE and around.get("after") and text[-1:] in ".!?":
+    # Where the template ends in a slot, the text ends in words to be written, which thanks would become part of.
+    if rng.random() < ENDING_SHARE and around.get("after") and template.rstrip()[-1:] in (".", "!", "?"):
         text = f"{text} {rng.choice(around['after'])}"
     return text
 

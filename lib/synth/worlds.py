@@ -6,6 +6,7 @@ from lib.synth.seeds import generator
 from lib.synth.templates import ABSENT, Entity, path_fields, plain
 from lib.vault import Vault
 from lib.vault.defaults import COMMANDS, MODELS
+from lib.vault.state import Window
 
 FIXTURE_PARTS = ("notes", "folders", "workspaces", "sessions", "states", "agents", "commands", "models")
 ENTITY_FIELDS = ("note", "folder", "agent", "workspace", "session", "state")
@@ -58,6 +59,8 @@ def expand(world, seed):
         vault.commands = tuple(rng.sample(COMMANDS, COMMANDS_SHOWN))
     if "models" not in fixture:
         vault.models = tuple(sorted(rng.sample(MODELS, MODELS_SHOWN), key=MODELS.index))
+    shown = rng.choice(sorted(vault.notes))  # something is open, or else focus would make no difference
+    vault.window = Window(((shown, "tab"),), shown)
     entities = vault_entities(vault)
     return Expanded(
         world["name"], seed, str(varied.get("about", "")), tuple(varied.get("themes") or ()), vault,
