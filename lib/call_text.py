@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from lib.json_text import SPACES, JsonFault, dump_json, read_json, read_json_prefix
+from lib.json_text import SPACES, JsonFault, dump_json, read_json, read_json_prefix, shown
 
 CALL, ARGUMENTS, RESULT = "tool_call:", "arguments:", "Result:"
 STRAY = re.compile(r"(?:(^[ \t]*))?(tool_call:|Result:)(?=([^\n]{0,200}\n[ \t]*arguments:)?)", re.MULTILINE)
@@ -191,7 +191,9 @@ class _Reader:
             self.fault("bad-call", "the call names no tool", at)
         value, end, raw = self.read_value(start, limit, "not-json")
         if raw is None and type(value) is not dict:
-            self.fault("not-json", f"the arguments of {name} are no JSON object but a {type(value).__name__}", start)
+            self.fault(
+                "not-json", f"the arguments of {shown(name)} are no JSON object but a {type(value).__name__}", start
+            )
             raw = self.text[start:end].rstrip()
         self.parts.append(Call(name, value if raw is None else {}, "", raw))
         self.pending += 1

@@ -5,6 +5,7 @@ number of workers.
 """
 
 import os
+import signal
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -105,7 +106,7 @@ def _here(chunks: Iterator[Chunk], tools) -> Iterator[tuple[Chunk, ChunkReport]]
 
 def _on_workers(chunks: Iterator[Chunk], tools, workers: int) -> Iterator[tuple[Chunk, ChunkReport]]:
     """Reports in order, never more than two chunks a worker under way."""
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=load_toolset, initargs=(tools,))
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(tools,))
     under_way: deque = deque()
     try:
         for chunk in chunks:
@@ -121,13 +122,13 @@ def _on_workers(chunks: Iterator[Chunk], tools, workers: int) -> Iterator[tuple[
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def _start_worker(tools) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    load_toolset(tools)
+
+
 def fitting_workers(paths: list[Path], each_bytes: int = 64 * 1024 * 1024) -> int:
     """How many workers pay for their start: one for every 64 MB of data, at most one a core."""
     size = sum(path.stat().st_size for path in paths if path.is_file())
-    return max(
-        1,
-        min(
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-            size // each_bytes,
-        ),
-    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, size // each_bytes))

@@ -4,7 +4,9 @@ import codecs
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from lib.errors import CannotRun
 
@@ -47,32 +49,32 @@ def read_lines(path) -> Iterator[tuple[int, bytes]]:
 
 def read_rows(path) -> Iterator[tuple[int, dict]]:
     """(line number, row) for every row; the first line that is no JSON object ends in CannotRun."""
-    import orjson
+    import jsonlines
 
-    for number, line in read_lines(path):
-        try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise CannotRun(f"{path}:{number}: not JSON ({error}). Each line must hold one whole object.") from None
-        if not isinstance(row, dict):
-            raise CannotRun(f"{path}:{number}: a {type(row).__name__}, not an object. Each line must hold one object.")
-        yield number, row
+    number = 0
+
+    def lines() -> Iterator[bytes]:
+        nonlocal number
+        for number, line in read_lines(path):  # noqa: B007 - the number is for the rows below
+            yield line
+
+    try:
+        for row in jsonlines.Reader(lines()).iter(type=dict):
+            yield number, row
+    except jsonlines.InvalidLineError as error:
+        problem = f"not JSON ({error.__cause__})" if error.__cause__ else "not a JSON object"
+        raise CannotRun(f"{path}:{number}: {problem}. Each line must hold one whole object.") from None
 
 
-def dump_row(row: dict) -> str:
-    """One row as JSON on one line, readable text kept as it is."""
-    return json.dumps(row, ensure_ascii=False)
-
-
-def write_whole(path, chunks: Iterable[str]) -> None:
-    """Write a file completely or leave the old one: into NAME.part, flushed to disk, then renamed."""
+@contextmanager
+def whole_file(path) -> Iterator[TextIO]:
+    """A handle whose text becomes the file at the end, flushed to disk; after a failure the old file is still there."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     try:
         with open(part, "w", encoding="utf-8", newline="\n") as handle:
-            for chunk in chunks:
-                handle.write(chunk)
+            yield handle
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(part, path)
@@ -83,29 +85,29 @@ def write_whole(path, chunks: Iterable[str]) -> None:
 
 def write_text(path, text: str) -> None:
     """Write text to path, whole or not at all."""
-    write_whole(path, [text])
+    with whole_file(path) as handle:
+        handle.write(text)
 
 
 def write_json(path, obj) -> None:
     """Write obj as indented JSON, whole or not at all."""
-    write_whole(path, [json.dumps(obj, ensure_ascii=False, indent=1), "\n"])
+    write_text(path, json.dumps(obj, ensure_ascii=False, indent=1) + "\n")
 
 
 def write_rows(path, rows: Iterable[dict]) -> int:
     """How many rows were written, one a line, whole file or nothing."""
+    import jsonlines
+
     count = 0
-
-    def lines():
-        nonlocal count
-        for row in rows:
-            count += 1
-            yield dump_row(row) + "\n"
-
-    write_whole(path, lines())
+    with whole_file(path) as handle:
+        writer = jsonlines.Writer(handle)
+        for count, row in enumerate(rows, start=1):  # noqa: B007 - the count is the result
+            writer.write(row)
     return count
 
 
-def append_row(handle, row: dict) -> None:
+def append_row(handle: TextIO, row: dict) -> None:
     """Append one row to an open text file and flush it, so that a crash loses nothing."""
-    handle.write(dump_row(row) + "\n")
-    handle.flush()
+    import jsonlines
+
+    jsonlines.Writer(handle, flush=True).write(row)

@@ -1,10 +1,9 @@
 """The JSON report on checked files, written as the files are read so that it never lies whole in memory."""
 
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TextIO
 
 from lib.validation import ChunkReport, Problem
 
@@ -42,21 +41,13 @@ class FileSummary:
 
 
 class ReportWriter:
-    """Writes {"files": [{"path", "problems", "examples", "valid"}]} piece by piece; whole or not at all."""
+    """Writes {"files": [{"path", "problems", "examples", "valid"}]} piece by piece into an open text file."""
 
-    def __init__(self, path: Path | None = None, handle=None):
-        self.path = path
-        self.part = path.with_name(f"{path.name}.part") if path else None
-        if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = open(self.part, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 - closed in __exit__
+    def __init__(self, handle: TextIO):
         self.handle = handle
         self.files = 0
         self.problems = 0
-
-    def __enter__(self) -> "ReportWriter":
-        self.handle.write('{"files": [')
-        return self
+        handle.write('{"files": [')
 
     def begin(self, path: str) -> None:
         """Start the entry of one file."""
@@ -77,16 +68,7 @@ class ReportWriter:
         self.handle.write("\n ], " if self.problems else "], ")
         self.handle.write(f'"examples": {summary.examples}, "valid": {summary.valid}}}')
 
-    def __exit__(self, kind, error, trace) -> None:
-        if kind is None:
-            self.handle.write("\n]}\n")
-            self.handle.flush()
-        if not self.path:
-            return
-        if kind is None:
-            os.fsync(self.handle.fileno())
-        self.handle.close()
-        if kind is None:
-            os.replace(self.part, self.path)
-        else:
-            self.part.unlink(missing_ok=True)
+    def finish(self) -> None:
+        """Close the report; the handle stays open."""
+        self.handle.write("\n]}\n")
+        self.handle.flush()

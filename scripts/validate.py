@@ -33,21 +33,23 @@ from lib.errors import CannotRun
 @option("--tools", type=click.Path(path_type=Path), default=Path("configs/tools.json"), help="The tool schemas.")
 def main(files, report, as_json, workers, max_shown, info, quiet, tools):
     from lib.checking import fitting_workers
-    from lib.jsonl import open_lines
+    from lib.jsonl import open_lines, whole_file
     from lib.toolset import load_toolset
     from lib.validation_report import ReportWriter
 
     load_toolset(tools)
     for path in files:
-        if str(path) != "-":
+        if str(path) != "-" and not path.is_fifo():
             open_lines(path).close()
     workers = workers or fitting_workers(files)
     shown = 0 if quiet or as_json else max_shown
     with ExitStack() as stack:
-        writers = [stack.enter_context(ReportWriter(report))] if report else []
+        writers = [ReportWriter(stack.enter_context(whole_file(report)))] if report else []
         if as_json:
-            writers.append(stack.enter_context(ReportWriter(handle=sys.stdout)))
+            writers.append(ReportWriter(sys.stdout))
         summaries = [check_file(path, tools, workers, writers, shown, info) for path in files]
+        for writer in writers:
+            writer.finish()
     if not quiet:
         for summary in summaries:
             print_summary(summary)

@@ -49,7 +49,7 @@ def test_utf16_is_refused_with_advice(file, encoding):
 
 @pytest.mark.parametrize(
     "line, words",
-    [(b"{", "not JSON"), (b"[1]", "a list, not an object"), (b'{"a": "\xff"}', "not JSON"), (b"null", "NoneType")],
+    [(b"{", "not JSON"), (b"[1]", "not a JSON object"), (b'{"a": "\xff"}', "not JSON"), (b"null", "not a JSON object")],
 )
 def test_the_first_bad_row_is_named_with_its_line(file, line, words):
     path = file(b'{"a": 1}\n\n' + line + b"\n")

@@ -2,10 +2,12 @@
 
 import json
 import os
+import threading
 
 import pytest
 from click.testing import CliRunner
 
+from scripts.bench_validate import main as bench
 from scripts.validate import main
 from tests import rows
 from tests.test_validation import PLANTED
@@ -107,6 +109,22 @@ def test_quiet_leaves_only_the_exit_code(file):
 def test_stdin_is_read_as_a_file():
     result = run("-", data=f"{GOOD}\n{BAD}\n".encode())
     assert (result.exit_code, result.stdout) == (1, f"stdin:2: {UNKNOWN_TOOL}\n")
+
+
+def test_a_pipe_is_read_once(file, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(f"{GOOD}\n{BAD}\n",))
+    writer.start()
+    result = run(pipe)
+    writer.join()
+    assert (result.exit_code, result.stdout) == (1, f"{pipe}:2: {UNKNOWN_TOOL}\n")
+
+
+def test_the_bench_rows_are_valid_and_its_ratio_is_printed():
+    result = CliRunner().invoke(bench, ["--rows", "100", "--rounds", "1"])
+    assert result.exit_code in (0, 1)
+    assert "ratio" in result.stdout
 
 
 def test_output_is_the_same_for_every_number_of_workers(file):
