@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.jsonl import dump_row
 from lib.synth.build import Labelled, row_of
 from lib.synth.faults import Draft, Made, made_calls
 from lib.synth.mutations import FAMILY_OF_REASON
 from lib.synth.negatives import choose_negatives, prove, proven_negatives, run_draft
 from lib.synth.plans import goal_holds
+from lib.synth.seeds import dump_row
 from lib.toolset import load_toolset
 from tests.synth_support import APPEND, LOOK_UP, MOVE, READ, WORDS, candidates, intent
 

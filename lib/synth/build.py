@@ -4,10 +4,9 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from lib.interleaving import interleave
-from lib.jsonl import dump_row
 from lib.synth.negatives import ANSWERS, choose_negatives, positive_kind, proven_negatives
 from lib.synth.rows import Reject, Worlds, example_row, make_candidate
-from lib.synth.seeds import digest, generator
+from lib.synth.seeds import digest, dump_row, generator
 from lib.synth.selection import select
 from lib.vault import diff, render_diff
 from lib.vault import digest as vault_digest

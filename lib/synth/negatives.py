@@ -3,12 +3,11 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from lib.jsonl import dump_row
 from lib.synth.mutations import all_drafts
 from lib.synth.phrasing import first_that_fills
 from lib.synth.plans import Run, effect, goal_holds, run_calls, run_plan, schema_findings
 from lib.synth.rows import ACTING, example_row
-from lib.synth.seeds import digest, generator
+from lib.synth.seeds import digest, dump_row, generator
 from lib.synth.templates import Gap, sentence_case
 from lib.synth.visible import unbacked_claims
 

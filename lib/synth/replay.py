@@ -1,11 +1,10 @@
 """Rows run again: what a shipped row says is compared, byte for byte, with what the simulator says now."""
 
 from lib.chat import Result, Text, example_from_row
-from lib.jsonl import dump_row
 from lib.synth.build import changes
 from lib.synth.plans import run_calls, schema_findings
 from lib.synth.rows import example_row
-from lib.synth.seeds import digest
+from lib.synth.seeds import digest, dump_row
 from lib.vault import digest as vault_digest
 from lib.vault import render_diff
 

@@ -5,9 +5,9 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
-from lib.jsonl import dump_row
 from lib.synth.negatives import positive_kind
 from lib.synth.rows import example_row
+from lib.synth.seeds import dump_row
 
 
 def counted(counter, most=None):

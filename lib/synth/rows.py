@@ -4,10 +4,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from lib.chat import Call, Example, Result, Text, Turn, to_text_row
-from lib.jsonl import dump_row
 from lib.synth.phrasing import Context, close_text, request_text, too_long
 from lib.synth.plans import Run, effect, goal_holds, run_plan, schema_findings
-from lib.synth.seeds import digest, generator
+from lib.synth.seeds import digest, dump_row, generator
 from lib.synth.templates import ABSENT, Gap, Unseen, look_up, plain
 from lib.synth.visible import invisible_values, unbacked_claims
 from lib.synth.worlds import candidates, expand

@@ -21,3 +21,8 @@ def generator(*parts):
 def stamp_id(prefix, now_ms, rng):
     """An id in the toolset's form: prefix, 13 digits of milliseconds, 9 letters or digits."""
     return f"{prefix}_{now_ms:013d}_{''.join(rng.choice(ID_LETTERS) for _ in range(9))}"
+
+
+def dump_row(row):
+    """One row as the dataset file holds it."""
+    return json.dumps(row, ensure_ascii=False)
