@@ -59,7 +59,8 @@ def _colons(text: str, toolset: Toolset) -> int:
             is_plain, _, takes_context = compiled[name]
             if not is_plain(arguments) or (takes_context and next(iter(arguments)) != "context"):
                 raise ValueError
-            if given["success"] is not True:
+            success = given["success"]
+            if success is not True and (success is not False or not given["error"].strip()):
                 raise ValueError
             values += (arguments, given)
             colons += 3  # of tool_call:, arguments: and Result:

@@ -31,7 +31,7 @@ LOOK_ALIKES = str.maketrans(
 # What most paths look like: letters of common scripts, digits, single dots inside a part. A match is inside the vault.
 # Spelled out, so that Python and the schema validator (whose \w also takes invisible joiners) read it alike.
 WORD = "0-9A-Za-z_\u00c0-\u024f\u0370-\u03ff\u0400-\u052f\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3"
-PLAIN = rf"^[{WORD}][{WORD} ,()&'-]*([/.][{WORD}][{WORD} ,()&'-]*)*$"
+PLAIN = rf"^(/?|[{WORD}][{WORD} ,()&'-]*([/.][{WORD}][{WORD} ,()&'-]*)*/?)$"
 PLAIN_PATH = re.compile(PLAIN.replace("$", r"\Z"))
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 DRIVE = re.compile(r"[A-Za-z]:")
@@ -40,7 +40,7 @@ DOTS_ONLY = re.compile(r"[. ]*\.[. ]*\.[. ]*")
 
 def path_problem(path: str) -> str | None:
     """Why path leaves the vault (or could, on some system), as the end of a sentence; None when it stays inside."""
-    if PLAIN_PATH.match(path) or path == "/":
+    if PLAIN_PATH.match(path):
         return None
     if path.startswith("/"):
         return 'is absolute; write it relative to the vault root, without the leading "/"'
