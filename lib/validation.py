@@ -14,8 +14,6 @@ from lib.clean_rows import clean_row
 from lib.json_text import read_json
 from lib.toolset import Toolset
 
-# What a control character looks like in a line of UTF-8 JSON; most lines hold none of these.
-SUSPECT_BYTES = (rb"\u00", rb"\b", rb"\f", b"\x7f", b"\xc2", b"\xef\xbf\xbd", rb"\ufffd")
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
 ALTERNATING = ["user", "assistant"]
 
@@ -67,8 +65,7 @@ def _check_line(line: bytes, number: int, toolset: Toolset, report: ChunkReport)
         report.row_like += line.startswith(b"{") and len(line) > 1
     else:
         report.examples += 1
-        suspect = any(mark in line for mark in SUSPECT_BYTES)
-        example, problems = check_row(row, toolset, suspect)
+        example, problems = check_row(row, toolset)
         faults += problems
         report.true += example.label is True
         report.false += example.label is False
@@ -95,8 +92,8 @@ def read_line(line: bytes) -> tuple[dict | None, list[Fault]]:
     return None, faults
 
 
-def check_row(row: Any, toolset: Toolset, suspect: bool = True) -> tuple[Example, list[Fault]]:
-    """(example, faults) of one row; suspect=False skips the search for control characters."""
+def check_row(row: Any, toolset: Toolset) -> tuple[Example, list[Fault]]:
+    """(example, faults) of one row."""
     example, faults = example_from_row(row)
     if not faults or not any(fault.code in ("bad-row", "bad-turn", "unknown-role", "bad-content") for fault in faults):
         faults += order_rules(example)
@@ -116,8 +113,8 @@ def check_row(row: Any, toolset: Toolset, suspect: bool = True) -> tuple[Example
                     problem = result_problem(part.content)
                     if problem:
                         faults.append(Fault("bad-result", problem, place=f"turn {number}, result {calls}"))
-            elif suspect:
-                faults += control_characters(part, number)
+            else:
+                faults += control_characters(part.text, number)
     return example, faults
 
 
@@ -169,9 +166,11 @@ def result_problem(content: Any) -> str | None:
     return f"the result's success is {success!r:.40}, neither true nor false"
 
 
-def control_characters(text: Text, turn: int) -> list[Fault]:
+def control_characters(text: str, turn: int) -> list[Fault]:
     """A warning for the first stray control character of a text."""
-    match = CONTROL.search(text.text)
+    if text.isprintable() and "\ufffd" not in text:
+        return []
+    match = CONTROL.search(text)
     if not match:
         return []
     message = f"stray character U+{ord(match[0]):04X} at character {match.start() + 1} of the words"
