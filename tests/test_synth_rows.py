@@ -118,6 +118,15 @@ def test_a_seed_changes_the_vault_and_the_same_seed_does_not(tmp_path):
     assert crews == {"Ada", "Ben"}
 
 
+def test_a_note_named_by_a_date_was_made_that_day_and_nothing_is_from_the_future(tmp_path):
+    written = world(tmp_path, WORLD.replace("Boat/Jobs.md", "Boat/2025-05-20 Jobs.md"))
+    for seed in range(5):
+        vault = expand(written, seed).vault
+        note = vault.notes["Boat/2025-05-20 Jobs.md"]
+        assert note.created // 86_400_000 == 1747699200000 // 86_400_000
+        assert all(note.created <= note.modified < vault.now for note in vault.notes.values())
+
+
 def test_records_about_a_note_that_a_seed_lacks_are_left_out(tmp_path):
     written = world(tmp_path)
     for seed in range(8):

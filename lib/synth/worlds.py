@@ -1,6 +1,8 @@
 """A world and a seed make one vault, its banks, and the entities that intents can ask for."""
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from lib.synth.seeds import generator
 from lib.synth.templates import ABSENT, Entity, path_fields, plain
@@ -13,7 +15,8 @@ ENTITY_FIELDS = ("note", "folder", "agent", "workspace", "session", "state")
 SOMETIMES_SHARE = 0.6  # of a world's occasional notes, how many one seed has
 COMMANDS_SHOWN = 6  # the whole palette would not fit a short example
 MODELS_SHOWN = 2
-DAY_MS = 86_400_000
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+DATE = re.compile(r"20\d\d-\d\d-\d\d")
 
 
 @dataclass(frozen=True)
@@ -69,16 +72,27 @@ def expand(world, seed):
 
 
 def dated_notes(notes, now, rng):
-    """The notes with creation and change times in the past year, different for each seed."""
+    """The notes with creation and change times of the past year; a date in a name is the day it was made."""
     dated = {}
     for path, note in notes.items():
         note = dict(note) if isinstance(note, dict) else {"text": note}
         note["text"] = note["text"].rstrip("\n")
-        age = rng.randrange(2 * DAY_MS, 300 * DAY_MS)
-        note.setdefault("created", now - age)
-        note.setdefault("modified", now - rng.randrange(3_600_000, age))
+        made = now - rng.randrange(2 * DAY_MS, 300 * DAY_MS)
+        changed = rng.random()
+        if day := DATE.search(path):
+            made = min(day_start(day.group()) + round(changed * 10_000) + 9 * HOUR_MS, now - HOUR_MS)
+        note.setdefault("created", made)
+        note.setdefault("modified", made + round(changed * (now - HOUR_MS - made)))
         dated[path] = note
     return dated
+
+
+def day_start(text):
+    """Midnight of an ISO date in ms since 1970; an impossible date counts as 1970."""
+    try:
+        return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+    except ValueError:
+        return 0
 
 
 def vault_entities(vault):
