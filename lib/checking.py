@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -106,11 +107,12 @@ def _here(chunks: Iterator[Chunk], tools) -> Iterator[tuple[Chunk, ChunkReport]]
 
 def _on_workers(chunks: Iterator[Chunk], tools, workers: int) -> Iterator[tuple[Chunk, ChunkReport]]:
     """Reports in order, never more than two chunks a worker under way."""
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(tools,))
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=load_toolset, initargs=(tools,))
     under_way: deque = deque()
     try:
         for chunk in chunks:
-            under_way.append((chunk, pool.submit(check_chunk, chunk, tools)))
+            with _interrupts_held():
+                under_way.append((chunk, pool.submit(check_chunk, chunk, tools)))
             if len(under_way) >= 2 * workers:
                 done, report = under_way.popleft()
                 yield done, report.result()
@@ -122,9 +124,17 @@ def _on_workers(chunks: Iterator[Chunk], tools, workers: int) -> Iterator[tuple[
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker(tools) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
-    load_toolset(tools)
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C is the parent's business: processes started in here inherit the block and never see it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def fitting_workers(paths: list[Path], each_bytes: int = 64 * 1024 * 1024) -> int:

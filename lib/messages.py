@@ -157,6 +157,8 @@ def to_messages(turns, as_text: bool) -> list[dict]:
     calls = 0
     waiting: list[str] = []
     for turn in turns:
+        if turn.role != "assistant":
+            waiting.clear()
         if turn.role != "assistant" or not turn.parts:
             messages.append({"role": turn.role, "content": turn.text})
             continue

@@ -114,6 +114,12 @@ def test_a_result_after_an_unanswered_call_belongs_to_the_later_call():
     assert messages[2]["tool_calls"][0]["id"] == messages[3]["tool_call_id"] == "call00002"
 
 
+def test_a_result_never_answers_a_call_of_an_earlier_exchange():
+    ask = Turn("user", (Text("x"),))
+    turns = (ask, Turn("assistant", (Call("a", {}),)), ask, Turn("assistant", (Call("b", {}), Result(1))))
+    assert native_messages(Example(turns))[-1]["tool_call_id"] == "call00002"
+
+
 def test_arguments_are_written_readably():
     assert dump_arguments({"a": "ä\n", "b": [1, None]}) == '{"a": "ä\\n", "b": [1, null]}'
 
