@@ -23,6 +23,7 @@ CONTEXT_ID = {
     "sessionId": re.compile(r"session_[0-9]{13}_[a-z0-9]{9}"),
     "workspaceId": re.compile(r"ws_[0-9]{13}_[a-z0-9]{9}"),
 }
+MODEL, HOST = ("trained", "id"), ("prompt", "result")  # who writes the tokens of a role
 ANY_ID = re.compile(r"\b([a-z]+_)([0-9]{13})_([a-z0-9]{9})\b")
 RESULT_MARK = "Result:"
 
@@ -41,6 +42,19 @@ class Rendered:
     @property
     def trained(self) -> int:
         return sum(label != IGNORED for label in self.labels)
+
+    def first(self, length: int) -> Rendered:
+        """The same row without the tokens from length on."""
+        return replace(self, input_ids=self.input_ids[:length], labels=self.labels[:length], roles=self.roles[:length])
+
+    @property
+    def last_call_end(self) -> int:
+        """Where the row could end with its last call: before the host's tokens that lead to the last trained ones."""
+        end = len(self.roles)
+        for wanted in (HOST, MODEL, HOST):  # behind the closing text, the closing text, the result before it
+            while end and self.roles[end - 1] in wanted:
+                end -= 1
+        return end if end > self.prompt_length else len(self.roles)
 
 
 def map_strings(value: Any, change) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import re
 import shlex
 import shutil
@@ -139,6 +140,15 @@ def split_by_prompt(rows: list, examples: list, share: float) -> tuple[list, lis
     return (train, held_out) if train else (rows, [])
 
 
+def shorten(rows: list, share: float, seed: int) -> list:
+    """The rows, of which only a share, drawn with the seed, keeps what follows the last call.
+
+    Every beginning that ends with the assistant's turn is an example by itself, and results cost more than they teach.
+    """
+    rng = random.Random(seed)
+    return [row if rng.random() < share else row.first(row.last_call_end) for row in rows]
+
+
 def template_digest(tokenizer) -> str:
     return hashlib.sha256((tokenizer.chat_template or "").encode()).hexdigest()
 
@@ -209,6 +219,7 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
     held_out: list = []
     if method == "sft":
         rows, held_out = split_by_prompt(rows, kept, config.eval_fraction)
+        rows = shorten(rows, config.closing_share, config.seed)
     facts = {
         "platform": platform,
         "base": model or size.base,

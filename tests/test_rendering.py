@@ -145,3 +145,20 @@ def test_a_mask_that_trains_everything_or_nothing_is_refused(tokenizer):
         result.roles[:] = [role] * len(result.roles)
         with pytest.raises(CannotRun, match=said):
             check_trained_share([result])
+
+
+@pytest.mark.parametrize("format, end", [("native", "</tool_call><|im_end|>"), ("text", '"a.md"}\n\nResult:')])
+def test_a_row_can_end_with_its_last_call(tokenizer, format, end):
+    for answer in (ONE, TWO):
+        result = rendered(tokenizer, answer, format)
+        short = result.first(result.last_call_end)
+        assert tokenizer.decode(short.input_ids).endswith(end)
+        assert short.labels[-1] == short.input_ids[-1] and len(short.roles) == len(short.labels)
+        assert tokenizer.decode(short.input_ids).count("noteKeeper_read") == answer.count("noteKeeper_read")
+
+
+@pytest.mark.parametrize("format", ["native", "text"])
+def test_a_row_without_a_result_stays_whole(tokenizer, format):
+    for answer in ("Which note do you mean?", ONE.split("\n\nResult:")[0]):
+        result = rendered(tokenizer, answer, format)
+        assert result.last_call_end == len(result.input_ids)
