@@ -45,7 +45,7 @@ CMAKE_FLAGS = (
     "-DLLAMA_BUILD_APP=OFF",
 )
 # Read by CMake after each project(): ggml's own, and the whole one, whose targets exist once its file has been read.
-# GCC 12 takes most stores to the AMX tile configuration for dead (its _tile_loadconfig names 8 of the 64 bytes as read):
+# GCC 12 takes most stores to the AMX tile configuration for dead (its _tile_loadconfig declares 8 bytes of 64 read):
 # the server then dies with SIGSEGV on every quantized model where the processor has AMX.
 FASTER_BUILD = """\
 if(PROJECT_NAME STREQUAL "ggml")
