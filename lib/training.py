@@ -129,24 +129,23 @@ def render_rows(examples: list, tokenizer, config: Recipe) -> tuple[list, list, 
     return rows, kept, too_long
 
 
-def split_by_prompt(rows: list, examples: list, share: float) -> tuple[list, list]:
-    """(rows to train on, rows held out): a prompt goes to one side with all its rows, chosen by its digest."""
+def is_held_out(example, share: float) -> bool:
+    """Whether the example belongs to the held-out share; a prompt goes to one side with all its rows, by its digest."""
     from lib.rendering import shown_text
 
-    train, held_out = [], []
-    for row, example in zip(rows, examples, strict=True):
-        digest = hashlib.sha256(shown_text(example).encode()).digest()
-        (held_out if int.from_bytes(digest[:4], "big") < share * 2**32 else train).append(row)
-    return (train, held_out) if train else (rows, [])
+    digest = hashlib.sha256(shown_text(example).encode()).digest()
+    return int.from_bytes(digest[:4], "big") < share * 2**32
 
 
-def shorten(rows: list, share: float, seed: int) -> list:
-    """The rows, of which only a share, drawn with the seed, keeps what follows the last call.
+def shorten(rows: list, examples: list, share: float, seed: int) -> list:
+    """The rows, of which those with one call keep what follows it only for a share, drawn with the seed.
 
     Every beginning that ends with the assistant's turn is an example by itself, and results cost more than they teach.
+    Rows with several calls stay whole: else the model would see results followed by calls more often than by an answer.
     """
     rng = random.Random(seed)
-    return [row if rng.random() < share else row.first(row.last_call_end) for row in rows]
+    whole = [rng.random() < share or len(example.calls) != 1 for example in examples]
+    return [row if keep else row.first(row.last_call_end) for row, keep in zip(rows, whole, strict=True)]
 
 
 def template_digest(tokenizer) -> str:
@@ -218,8 +217,11 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
     rows, kept, too_long = render_rows(examples, tokenizer, config)
     held_out: list = []
     if method == "sft":
-        rows, held_out = split_by_prompt(rows, kept, config.eval_fraction)
-        rows = shorten(rows, config.closing_share, config.seed)
+        apart = [is_held_out(example, config.eval_fraction) for example in kept]
+        held_out = [row for row, out in zip(rows, apart, strict=True) if out]
+        kept = [example for example, out in zip(kept, apart, strict=True) if not out]
+        rows = [row for row, out in zip(rows, apart, strict=True) if not out]
+        rows = shorten(rows, kept, config.closing_share, config.seed)
     facts = {
         "platform": platform,
         "base": model or size.base,

@@ -18,6 +18,9 @@ from lib.cli import log
 from lib.errors import CannotRun
 from lib.rendering import IGNORED
 
+# Few distinct shapes: each new one costs the CPU kernels a set-up, and the allocator a block that fits nothing else.
+LENGTH_STEP = 32
+
 COLUMNS = ("step", "epoch", "loss", "learning_rate", "grad_norm", "kl", "rewards/margins", "tokens_per_s", "memory_gb")
 
 
@@ -53,8 +56,8 @@ class PlannedMixin:
 
 
 def pad(sequences: list[list[int]], value: int) -> torch.Tensor:
-    """(rows, longest) with the sequences on the left and value behind them."""
-    length = max(map(len, sequences))
+    """(rows, longest, rounded up to LENGTH_STEP) with the sequences on the left and value behind them."""
+    length = -(-max(map(len, sequences)) // LENGTH_STEP) * LENGTH_STEP
     return torch.tensor([row + [value] * (length - len(row)) for row in sequences])
 
 
