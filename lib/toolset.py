@@ -209,6 +209,23 @@ def _resolve(schema: Any, definitions: dict) -> Any:
     return _resolve(definitions[name], definitions)
 
 
+def in_schema_order(value: Any, schema: Any) -> Any:
+    """The value with its keys as a grammar of the schema demands: required ones first, each kind in schema order.
+
+    llama.cpp samples native calls through such a grammar, so a model must have learnt this order. Unknown keys go last.
+    """
+    if not isinstance(schema, dict):
+        return value
+    if isinstance(value, list):
+        return [in_schema_order(item, schema.get("items")) for item in value]
+    if not isinstance(value, dict):
+        return value
+    known, required = schema.get("properties", {}), schema.get("required", ())
+    order = sorted(known, key=lambda name: name not in required)
+    names = [name for name in order if name in value] + [name for name in value if name not in known]
+    return {name: in_schema_order(value[name], known.get(name)) for name in names}
+
+
 def find_paths(schema: Any, place: tuple[str, ...] = ()):
     """Every place of a vault path in a schema, conditional parts included."""
     if schema.get("format") == PATH_FORMAT:

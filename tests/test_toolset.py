@@ -6,7 +6,7 @@ import re
 import pytest
 
 from lib.errors import CannotRun
-from lib.toolset import DEFAULT_TOOLS, load_toolset
+from lib.toolset import DEFAULT_TOOLS, in_schema_order, load_toolset
 from tests.rows import CONTEXT
 
 TOOLSET = load_toolset()
@@ -183,3 +183,25 @@ def test_a_toolset_without_context_asks_for_none(tmp_path):
     assert toolset.check("notes_read", {"path": "a.md"}) == []
     assert toolset.check("notes_read", {}) == []
     assert [f.code for f in toolset.check("notes_read", {"path": "../a"})] == ["path-escape"]
+
+
+def test_arguments_are_put_in_the_order_of_a_grammar_made_from_the_schema():
+    schema = {
+        "properties": {
+            "context": {"properties": {"a": {}, "b": {}}, "required": ["a", "b"]},
+            "depth": {},
+            "path": {},
+            "items": {"items": {"properties": {"x": {}, "y": {}}, "required": ["y"]}},
+        },
+        "required": ["context", "path"],
+    }
+    value = {"items": [{"x": 1, "y": 2}], "odd": 0, "path": "a.md", "depth": 1, "context": {"b": 1, "a": 2}}
+    found = in_schema_order(value, schema)
+    assert found == value
+    assert list(found) == ["context", "path", "depth", "items", "odd"]
+    assert list(found["context"]) == ["a", "b"] and list(found["items"][0]) == ["y", "x"]
+
+
+@pytest.mark.parametrize("value", [None, 1, "text", [], {}, [1], {"a": None}])
+def test_any_value_survives_the_ordering(value):
+    assert in_schema_order(value, {"properties": {"a": {"items": {}}}}) == value

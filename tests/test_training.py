@@ -198,3 +198,29 @@ def test_resume_is_refused_when_a_setting_changed(place, monkeypatch):
     result = CliRunner().invoke(sft, list(map(str, arguments)))
     assert result.exit_code == 2
     assert "epochs 99.0 -> 1.0" in result.output
+
+
+def test_only_rows_with_one_call_are_shortened_and_only_some_of_them():
+    from lib.chat import example_from_row
+    from lib.rendering import Rendered
+    from lib.training import shorten
+
+    one = example_from_row(call_row(1))[0]
+    none = example_from_row({"conversations": call_row(1)["conversations"][:1]})[0]
+    roles = ["prompt", "trained", "prompt", "trained"]
+    rows = [Rendered("", [1, 2, 3, 4], [-100, 2, -100, 4], 1, list(roles)) for _ in range(200)]
+    shortened = shorten(rows, [one] * 200, 0.4, seed=1)
+    lengths = [len(row.input_ids) for row in shortened]
+    assert set(lengths) == {2, 4} and 60 <= lengths.count(4) <= 100
+    assert shorten(rows, [one] * 200, 0.4, seed=1) == shortened
+    assert shorten(rows, [none] * 200, 0.0, seed=1) == rows
+
+
+def test_all_rows_of_a_prompt_are_held_out_together():
+    from lib.chat import example_from_row
+    from lib.training import is_held_out
+
+    examples = [example_from_row(call_row(number))[0] for number in range(300)]
+    held = [is_held_out(example, 0.2) for example in examples]
+    assert 30 <= sum(held) <= 90
+    assert held == [is_held_out(example_from_row(call_row(n, False))[0], 0.2) for n in range(300)]

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 
 from lib.chat import dump_arguments
 from lib.synth.templates import ABSENT, fill, look_up, plain
-from lib.toolset import load_toolset
+from lib.toolset import in_schema_order, load_toolset
 from lib.vault import execute
 
 
@@ -48,7 +48,7 @@ def run_plan(vault, plan, scope, context_for):
     for number, planned in enumerate(plan):
         arguments = plain(fill(planned.get("with") or {}, scope))
         tool = str(plain(fill(planned["tool"], scope)))
-        arguments = {"context": context_for(number, planned, scope, arguments), **arguments}
+        arguments = ordered(tool, {"context": context_for(number, planned, scope, arguments), **arguments})
         result = execute(after, tool, arguments)
         steps.append(Step(tool, arguments, result))
         scope["result"] = scope["last"] = result
@@ -57,9 +57,17 @@ def run_plan(vault, plan, scope, context_for):
     return Run(vault, after, tuple(steps), scope)
 
 
+def ordered(tool, arguments):
+    """The arguments in the order of the tool's schema, unless their fault is that context does not come first."""
+    known = load_toolset().tools.get(tool)
+    misplaced = "context" in arguments and next(iter(arguments)) != "context"
+    return arguments if known is None or misplaced else in_schema_order(arguments, known.parameters)
+
+
 def run_calls(vault, calls):
     """Run finished (tool, arguments) calls on a clone of the vault."""
     after = vault.clone()
+    calls = [(tool, ordered(tool, arguments)) for tool, arguments in calls]
     steps = tuple(Step(tool, arguments, execute(after, tool, arguments)) for tool, arguments in calls)
     return Run(vault, after, steps, {"result": steps[-1].result} if steps else {})
 
