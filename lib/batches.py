@@ -20,6 +20,11 @@ def length_grouped(lengths: list[int], batch_size: int, seed: int, epoch: int = 
     windows = [sorted(order[i : i + size], key=lambda row: (lengths[row], row)) for i in range(0, len(order), size)]
     batches = [window[i : i + batch_size] for window in windows for i in range(0, len(window), batch_size)]
     rng.shuffle(batches)
+    return longest_first(batches, lengths)
+
+
+def longest_first(batches: list[list[int]], lengths: list[int]) -> list[list[int]]:
+    """The batches, of which the one with the longest row has changed places with the first."""
     longest = max(range(len(batches)), key=lambda i: max(lengths[row] for row in batches[i]), default=None)
     if longest:
         batches[0], batches[longest] = batches[longest], batches[0]
@@ -28,11 +33,64 @@ def length_grouped(lengths: list[int], batch_size: int, seed: int, epoch: int = 
 
 def file_order(rows: int, batch_size: int) -> list[list[int]]:
     """Every row index once in file order; a last row that would stand alone joins the batch before it."""
-    batches = [list(range(i, min(i + batch_size, rows))) for i in range(0, rows, batch_size)]
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        tail = batches.pop()
-        batches[-1] += tail
-    return batches
+    edges = batch_edges(rows, batch_size)
+    return [list(range(start, end)) for start, end in zip(edges, edges[1:], strict=False)]
+
+
+def batch_edges(rows: int, batch_size: int) -> list[int]:
+    """Where batches begin, and at last the number of rows; no batch of one row unless there is only one."""
+    edges = list(range(0, rows, batch_size))
+    if len(edges) > 1 and rows - edges[-1] == 1:
+        edges.pop()
+    return [*edges, rows]
+
+
+def label_grouped(lengths: list[int], labels: list[bool], prompts: list, batch_size: int, seed: int) -> list[list[int]]:
+    """Every row index once, for KTO: in each batch both labels in the data's ratio, lengths alike, prompts distinct.
+
+    The rows of each label are sorted by length and dealt out in step; inside a batch the labels alternate as far as
+    they go. A row whose prompt is in its batch already changes places with one of its label in the nearest batch that
+    suits both, so that no KL partner shares its prompt; where none suits, it stays. The seed shuffles whole batches.
+    """
+    rng = random.Random(f"{seed}:labels")
+    order = list(range(len(lengths)))
+    rng.shuffle(order)
+    order.sort(key=lengths.__getitem__)
+    good, bad = ([row for row in order if labels[row] is kind] for kind in (True, False))
+    edges = batch_edges(len(order), batch_size)
+    cuts = [(edge * len(good) + len(order) // 2) // max(len(order), 1) for edge in edges]
+    batches = [
+        alternated(good[cuts[i] : cuts[i + 1]], bad[edges[i] - cuts[i] : edges[i + 1] - cuts[i + 1]])
+        for i in range(len(edges) - 1)
+    ]
+    separate(batches, labels, prompts)
+    rng.shuffle(batches)
+    return longest_first(batches, lengths)
+
+
+def alternated(good: list[int], bad: list[int]) -> list[int]:
+    """Both lists in one, each spread evenly over it, good first."""
+    placed = [((i + 0.5) / len(part), kind, row) for kind, part in enumerate((good, bad)) for i, row in enumerate(part)]
+    return [row for _, _, row in sorted(placed)]
+
+
+def separate(batches: list[list[int]], labels: list[bool], prompts: list) -> None:
+    """Swap rows of one label between batches, near ones first, until no batch holds two rows of one prompt."""
+    for i, batch in enumerate(batches):
+        for place, row in enumerate(batch):
+            if all(prompts[row] != prompts[other] for other in batch[:place]):
+                continue
+            here = {prompts[other] for other in batch}
+            for j in sorted(set(range(len(batches))) - {i}, key=lambda j: abs(j - i)):
+                there = [prompts[other] for other in batches[j]]
+                fits = [
+                    k
+                    for k, other in enumerate(batches[j])
+                    if labels[other] is labels[row] and prompts[other] not in here
+                ]
+                if prompts[row] not in there and fits:
+                    batch[place], batches[j][fits[0]] = batches[j][fits[0]], row
+                    break
 
 
 def kl_partners(batch: list[int]) -> list[int]:

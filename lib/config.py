@@ -13,7 +13,8 @@ PLATFORMS = ("cuda", "mlx", "cpu")
 FORMATS = ("native", "text")
 TOOLS_IN_PROMPT = ("none", "names", "full")
 REPORT_TO = ("none", "trackio", "wandb")
-CHOICES = {"format": FORMATS, "tools_in_prompt": TOOLS_IN_PROMPT, "report_to": REPORT_TO}
+ORDERS = ("grouped", "file")
+CHOICES = {"format": FORMATS, "tools_in_prompt": TOOLS_IN_PROMPT, "report_to": REPORT_TO, "order": ORDERS}
 PUBLISHED_KTO_LEARNING_RATES = (5e-7, 5e-6)  # KTO's authors and TRL's documentation, for full and LoRA training
 
 
@@ -50,6 +51,7 @@ class SftConfig(Recipe):
 
 @dataclass(frozen=True)
 class KtoConfig(Recipe):
+    order: str
     beta: float
     desirable_weight: float
     undesirable_weight: float

@@ -10,8 +10,8 @@ from datasets import Dataset
 from trl import KTOConfig, KTOTrainer
 
 from lib import runs
-from lib.batches import file_order, kl_partners
-from lib.cli import progress
+from lib.batches import file_order, kl_partners, label_grouped, order_report
+from lib.cli import log, progress
 from lib.errors import CannotRun
 from lib.fast_torch import speed_up
 from lib.loss_torch import kto_losses, row_logps
@@ -124,18 +124,30 @@ def cached_reference(model, collate: Collator, batches: list[list[int]], path: P
     return found
 
 
-def planned_batches(count: int, config) -> list[list[int]]:
-    """The micro-batches that the training will use: file order, and only the share that `epochs` below 1 asks for."""
-    batches = file_order(count, config.batch_size)
-    if config.epochs >= 1:
-        return batches
-    steps = -(-len(batches) * config.epochs // config.grad_accumulation)
-    return batches[: max(1, int(steps)) * config.grad_accumulation]
+def planned_batches(rows: list[Rendered], desirable: list[bool], config) -> list[list[int]]:
+    """The micro-batches that the training will use, reported; `epochs` below 1 asks for that share of them only."""
+    lengths = [len(row.input_ids) for row in rows]
+    prompts = [tuple(row.input_ids[: row.prompt_length]) for row in rows]
+    if config.order == "file":
+        batches = file_order(len(rows), config.batch_size)
+    else:
+        batches = label_grouped(lengths, desirable, prompts, config.batch_size, config.seed)
+    if config.epochs < 1:
+        steps = -(-len(batches) * config.epochs // config.grad_accumulation)
+        batches = batches[: max(1, int(steps)) * config.grad_accumulation]
+    found = order_report(batches, desirable, prompts)
+    log(
+        f"Order: {found['rows']} rows, {found['desirable']} desirable, "
+        f"{'strictly alternating' if found['alternating'] else 'not strictly alternating'}; "
+        f"{found['one_label_batches']} of {len(batches)} batches with one label, "
+        f"{found['same_prompt_partners']} KL partners of the same prompt"
+    )
+    return batches
 
 
 def make_trainer(model, tokenizer, job) -> PlannedKtoTrainer:
     """A trainer over job.rows with its reference log-probabilities."""
-    batches = planned_batches(len(job.rows), job.config)
+    batches = planned_batches(job.rows, job.desirable, job.config)
     collate = Collator(job.rows, job.desirable, batches, tokenizer.pad_token_id)
     collate.reference = cached_reference(model, collate, batches, job.run / "reference.pt")
     settings = arguments(job.config, job.run, job.platform, job.resume) | {

@@ -3,9 +3,41 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 
 from lib.rendering import IGNORED
+
+CHUNK = 256  # rows of the vocabulary at once: 50 MB at 49k words in fp32
+
+
+class HeadLogps(torch.autograd.Function):
+    """Log-probabilities of targets under softmax(hidden W'), CHUNK rows at a time; only hidden gets a gradient.
+
+    hidden: (n, d); weight: (vocabulary, d), frozen; targets: (n,). Out: (n,) nats, fp32, and how many targets were the
+    top choice. The gradient of a row, w_target - sum_v p_v w_v times the incoming one, is made in the forward pass,
+    while the chunk's probabilities are at hand: they never exist for all rows at once, nor are computed twice.
+    """
+
+    @staticmethod
+    def forward(ctx, hidden, weight, targets):
+        logps = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
+        correct = torch.zeros((), dtype=torch.long, device=hidden.device)
+        slope = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        for start in range(0, len(targets), CHUNK):
+            part = slice(start, start + CHUNK)
+            scores, target = (hidden[part] @ weight.T).float().log_softmax(-1), targets[part, None]
+            logps[part] = scores.gather(1, target)[:, 0]
+            correct += (logps[part] >= scores.amax(-1)).sum()
+            if slope is not None:
+                pull = scores.exp_().neg_().scatter_add_(1, target, torch.ones_like(target, dtype=torch.float32))
+                slope[part] = pull.to(weight.dtype) @ weight
+        ctx.save_for_backward(slope)
+        ctx.mark_non_differentiable(correct)
+        return logps, correct
+
+    @staticmethod
+    def backward(ctx, grad, _):
+        (slope,) = ctx.saved_tensors
+        return slope * grad[:, None].to(slope.dtype), None, None
 
 
 def label_logps(model, input_ids, labels):
@@ -16,19 +48,14 @@ def label_logps(model, input_ids, labels):
     padding behind a row cannot reach it, and without a mask the kernels skip half of the work.
     """
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    head = causal.get_output_embeddings()
+    weight = causal.get_output_embeddings().weight
     targets = labels[:, 1:]
     wanted = targets != IGNORED
     # Autocast stands here because the trainers wrap only model.forward in it: LoRA's fp32 masters multiply in bf16.
-    with torch.autocast(input_ids.device.type, torch.bfloat16, enabled=head.weight.dtype == torch.bfloat16):
+    with torch.autocast(input_ids.device.type, torch.bfloat16, enabled=weight.dtype == torch.bfloat16):
         hidden = causal.get_decoder()(input_ids=input_ids, use_cache=False).last_hidden_state
-        logits = head(hidden[:, :-1][wanted])
-    logits, chosen = logits.float(), targets[wanted]
-    logps = -F.cross_entropy(logits, chosen, reduction="none")
-    with torch.no_grad():
-        correct = (logits.argmax(-1) == chosen).sum()
-    rows = torch.nonzero(wanted)[:, 0]
-    return logps, rows, correct
+    logps, correct = HeadLogps.apply(hidden[:, :-1][wanted].to(weight.dtype), weight, targets[wanted])
+    return logps, torch.nonzero(wanted)[:, 0], correct
 
 
 def row_logps(model, input_ids, labels):

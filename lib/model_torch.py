@@ -37,6 +37,7 @@ def load_base(folder: Path, platform: str):
                 folder, dtype=torch.bfloat16, device_map={"": 0}, quantization_config=quantization
             )
         else:
+            torch.set_flush_denormal(True)  # a trained model's attention underflows, and denormals are slow
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, attn_implementation="sdpa")
     except (OSError, ValueError) as error:
         raise CannotRun(f"{folder}: the base model cannot be loaded ({error}).") from error

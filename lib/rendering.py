@@ -4,7 +4,8 @@ Trained: the calls, their arguments, closing texts, the end-of-turn token and, i
 with which the model hands over. Not trained: prompts, results, and the characters of ids that nothing before shows.
 
 Ids in a call's `context` belong to the host, which overwrites them. Where the prompt does not show them, the model's
-view carries HOST_IDS instead of the row's own: every row agrees on them, so there is nothing to guess when serving.
+view carries HOST_IDS instead of the row's own. Being the same everywhere they are trained: servers without a grammar
+would get ids of any length otherwise (masked, the model wrote zeros without end).
 """
 
 from __future__ import annotations
@@ -130,13 +131,13 @@ def result_ranges(example: Example, format: str, text: str, position: int) -> li
 
 
 def unknowable_ids(text: str, spans: list[tuple[int, int]], results: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Ranges of the digits and letters of ids in trained text that no prompt and no earlier result shows."""
+    """Ranges of the digits and letters of ids in trained text that nothing before shows; HOST_IDS are known to all."""
     ranges = []
     for start, end in spans:
         for match in ANY_ID.finditer(text, start, end):
             if any(low <= match.start() < high for low, high in results):
                 continue
-            if not is_shown(text, match, spans, results):
+            if match.group() not in HOST_IDS.values() and not is_shown(text, match, spans, results):
                 ranges += [match.span(2), match.span(3)]
     return ranges
 

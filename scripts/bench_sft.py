@@ -23,6 +23,7 @@ ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
     "MALLOC_TOP_PAD_": "268435456",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mxfast=0:glibc.malloc.tcache_max=32",
 }  # as configs/platforms/cpu.mk sets them
 TARGET = 3.0  # times plain TRL
 LEGS = ("plain", "ours", "tuned")
@@ -30,7 +31,7 @@ LEGS = ("plain", "ours", "tuned")
 
 def leg(kind: str, data: str, rows: int) -> dict:
     """The figures of one training in a fresh process."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    environment = {name: value for name, value in os.environ.items() if name not in ALLOCATOR}
     if kind != "plain":
         environment |= ALLOCATOR
     line = [sys.executable, "-m", "lib.bench_torch", kind, data, str(rows)]

@@ -20,6 +20,7 @@ from lib.cli import command, log, option
 from lib.errors import CannotRun
 
 TALLY = "demo.json"  # stage -> seconds it took when it last did something
+LONGEST_ANSWER = "320"  # tokens: right answers have up to 240, and a model that rambles should not take all day
 # What a verdict rests on beside the model: results older than one of these are made again.
 JUDGES = ("configs/tools.json", "evaluator/*.py", "lib/vault/*.py")
 
@@ -110,7 +111,8 @@ class Demo:
             self.note(stage, 0.0, True)
             return out / "results.json"
         line = [sys.executable, "-m", "evaluator", "--gguf", str(gguf), "--prompts", prompts, "--format", form]
-        line += ["--label", label, "--out", str(out), *(["--resume"] if self.resume and was_stopped(out) else [])]
+        line += ["--label", label, "--out", str(out), "--max-tokens", LONGEST_ANSWER]
+        line += ["--resume"] if self.resume and was_stopped(out) else []
         self.run(stage, line, lambda _: True)
         return out / "results.json"
 

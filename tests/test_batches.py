@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.batches import file_order, kl_partners, length_grouped, order_report, padded_tokens
+from lib.batches import file_order, kl_partners, label_grouped, length_grouped, order_report, padded_tokens
 
 LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=200)
 
@@ -40,6 +40,49 @@ def test_file_order_leaves_no_row_alone_with_itself(rows, batch_size):
     batches = file_order(rows, batch_size)
     assert [row for batch in batches for row in batch] == list(range(rows))
     assert all(len(batch) > 1 for batch in batches) or rows == 1
+
+
+LABELLED = st.lists(st.tuples(st.integers(1, 500), st.booleans()), min_size=1, max_size=150)
+
+
+@given(LABELLED, st.integers(2, 24), st.integers(0, 3))
+def test_label_groups_hold_every_row_once_and_no_row_alone(rows, batch_size, seed):
+    lengths, labels = [length for length, _ in rows], [label for _, label in rows]
+    batches = label_grouped(lengths, labels, list(range(len(rows))), batch_size, seed)
+    assert sorted(row for batch in batches for row in batch) == list(range(len(rows)))
+    assert all(1 < len(batch) <= batch_size + 1 for batch in batches) or len(rows) == 1
+    assert batches == label_grouped(lengths, labels, list(range(len(rows))), batch_size, seed)
+
+
+@given(LABELLED, st.integers(2, 24))
+def test_labels_are_dealt_out_in_the_ratio_of_the_data(rows, batch_size):
+    lengths, labels = [length for length, _ in rows], [label for _, label in rows]
+    for batch in label_grouped(lengths, labels, list(range(len(rows))), batch_size, 1):
+        expected = len(batch) * sum(labels) / len(rows)
+        assert abs(sum(labels[row] for row in batch) - expected) < 1.01
+
+
+@given(st.lists(st.integers(1, 500), min_size=20, max_size=120), st.integers(2, 8), st.integers(0, 3))
+def test_rows_of_one_prompt_never_share_a_batch(lengths, batch_size, seed):
+    rows = lengths + [length + 1 for length in lengths]  # each prompt once desirable and once not, of like length
+    labels = [True] * len(lengths) + [False] * len(lengths)
+    prompts = 2 * list(range(len(lengths)))
+    batches = label_grouped(rows, labels, prompts, batch_size, seed)
+    report = order_report(batches, labels, prompts)
+    assert report["same_prompt_partners"] == 0
+    assert report["one_label_batches"] == 0
+    assert padded_tokens(batches, rows) <= padded_tokens([list(range(len(rows)))], rows)
+
+
+def test_one_prompt_alone_is_left_together():
+    assert sorted(map(sorted, label_grouped([5, 5, 5, 5], [True, False] * 2, ["a"] * 4, 2, 1))) == [[0, 1], [2, 3]]
+
+
+def test_label_groups_of_equal_halves_alternate_and_pad_little():
+    lengths, labels = [10 + 37 * i % 400 for i in range(400)], [i % 2 == 0 for i in range(400)]
+    batches = label_grouped(lengths, labels, list(range(400)), 8, 1)
+    assert order_report(batches, labels, list(range(400)))["alternating"]
+    assert padded_tokens(batches, lengths) < 1.05 * sum(lengths)
 
 
 def test_the_kl_partner_is_the_previous_row_of_the_batch():

@@ -66,19 +66,20 @@ def test_the_text_form_trains_the_words_that_hand_over_to_the_tool(tokenizer):
 
 
 @pytest.mark.parametrize("format", ["native", "text"])
-def test_ids_that_nothing_shows_become_the_host_ids_and_are_not_trained(tokenizer, format):
+def test_context_ids_that_nothing_shows_become_the_host_ids_which_are_trained(tokenizer, format):
     result = rendered(tokenizer, ONE, format)
-    assert SESSION not in result.text and HOST_IDS["sessionId"] in result.text
-    hidden = decoded(tokenizer, result, "id")
-    assert hidden == "1234567890123abcdefghi" * 2
-    assert '"sessionId": "session__", "workspaceId": "ws__"' in decoded(tokenizer, result, "trained")
+    assert SESSION not in result.text and WORKSPACE not in result.text and "id" not in result.roles
+    trained = decoded(tokenizer, result, "trained")
+    assert f'"sessionId": "{HOST_IDS["sessionId"]}", "workspaceId": "{HOST_IDS["workspaceId"]}"' in trained
 
 
 @pytest.mark.parametrize("format", ["native", "text"])
-def test_an_id_that_an_earlier_result_shows_is_trained(tokenizer, format):
-    trained = decoded(tokenizer, rendered(tokenizer, TWO, format), "trained")
-    assert trained.count(HOST_IDS["sessionId"]) == 1  # the second call copies it from the first result
-    assert trained.count(HOST_IDS["workspaceId"]) == 0  # which does not show the workspace
+def test_other_ids_are_trained_only_where_an_earlier_result_shows_them(tokenizer, format):
+    unknown, shown = "prompt_1700000000000_unknown01", "prompt_1700000000000_shown0001"
+    answer = ONE.replace("a.md", unknown).replace("milk", shown) + "\n\n" + ONE.replace("a.md", shown)
+    result = rendered(tokenizer, answer, format)
+    assert decoded(tokenizer, result, "id") == "1700000000000unknown01"
+    assert decoded(tokenizer, result, "trained").count(f'"path": "{shown}"') == 1
 
 
 @pytest.mark.parametrize("format", ["native", "text"])
