@@ -153,7 +153,9 @@ def ask_text(case: Case, asking: Asking) -> Conversation:
         talk.reply, talk.cut_off = reply.text, reply.finish == "length" and not found
         if not found or found[0].problem:
             break
-        so_far += f"{reply.text[: found[0].end].rstrip()}\n\nResult: {dump_arguments(calls[0].result)}\n\n"
+        # The blank line behind a result is the model's own: a prompt that ends in it is split into other tokens.
+        so_far += "" if not so_far or reply.text.startswith("\n") else "\n\n"
+        so_far += f"{reply.text[: found[0].end].rstrip()}\n\nResult: {dump_arguments(calls[0].result)}"
     return talk
 
 

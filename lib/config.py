@@ -46,7 +46,7 @@ class SftConfig(Recipe):
     lora_alpha: int
     lora_dropout: float
     eval_fraction: float
-    closing_share: float
+    whole_share: float
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ LIMITS = {
     "lora_alpha": (lambda v: v >= 1, "1 or more"),
     "lora_dropout": (lambda v: 0 <= v < 1, "0 or more and less than 1"),
     "eval_fraction": (lambda v: 0 <= v < 0.5, "0 or more and less than .5"),
-    "closing_share": (lambda v: 0 <= v <= 1, "from 0 to 1"),
+    "whole_share": (lambda v: 0 <= v <= 1, "from 0 to 1"),
     "beta": (lambda v: v > 0, "more than 0"),
     "desirable_weight": (lambda v: v > 0, "more than 0"),
     "undesirable_weight": (lambda v: v > 0, "more than 0"),

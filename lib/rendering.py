@@ -24,7 +24,7 @@ CONTEXT_ID = {
     "sessionId": re.compile(r"session_[0-9]{13}_[a-z0-9]{9}"),
     "workspaceId": re.compile(r"ws_[0-9]{13}_[a-z0-9]{9}"),
 }
-MODEL, HOST = ("trained", "id"), ("prompt", "result")  # who writes the tokens of a role
+HOST = ("prompt", "result")  # roles whose tokens the model does not write
 ANY_ID = re.compile(r"\b([a-z]+_)([0-9]{13})_([a-z0-9]{9})\b")
 RESULT_MARK = "Result:"
 
@@ -49,13 +49,10 @@ class Rendered:
         return replace(self, input_ids=self.input_ids[:length], labels=self.labels[:length], roles=self.roles[:length])
 
     @property
-    def last_call_end(self) -> int:
-        """Where the row could end with its last call: before the host's tokens that lead to the last trained ones."""
-        end = len(self.roles)
-        for wanted in (HOST, MODEL, HOST):  # behind the closing text, the closing text, the result before it
-            while end and self.roles[end - 1] in wanted:
-                end -= 1
-        return end if end > self.prompt_length else len(self.roles)
+    def first_call_end(self) -> int:
+        """Where the row could end with its first call: before the host's tokens that answer it."""
+        hosted = (place for place, role in enumerate(self.roles) if place > self.prompt_length and role in HOST)
+        return next(hosted, len(self.roles))
 
 
 def map_strings(value: Any, change) -> Any:
@@ -113,7 +110,11 @@ def messages_of(example: Example, format: str) -> list[dict]:
 
 
 def result_ranges(example: Example, format: str, text: str, position: int) -> list[tuple[int, int]]:
-    """Character ranges of tool results in the assistant's own text, from position on: only the text form has them."""
+    """Character ranges of tool results in the assistant's own text, from position on: only the text form has them.
+
+    The blank line behind a result is the model's: a prompt that ends in it is split into other tokens than a text that
+    goes on.
+    """
     if format == "native":
         return []
     ranges = []
@@ -124,8 +125,6 @@ def result_ranges(example: Example, format: str, text: str, position: int) -> li
             body = part.raw if part.raw is not None else dump_arguments(part.content)
             mark = text.index(f"{RESULT_MARK} {body}", position)
             position = mark + len(RESULT_MARK) + 1 + len(body)
-            while text[position : position + 1] == "\n":  # the host writes the blank line behind a result, too
-                position += 1
             ranges.append((mark + len(RESULT_MARK), position))
     return ranges
 

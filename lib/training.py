@@ -137,15 +137,14 @@ def is_held_out(example, share: float) -> bool:
     return int.from_bytes(digest[:4], "big") < share * 2**32
 
 
-def shorten(rows: list, examples: list, share: float, seed: int) -> list:
-    """The rows, of which those with one call keep what follows it only for a share, drawn with the seed.
+def shorten(rows: list, share: float, seed: int) -> list:
+    """The rows, of which a share drawn with the seed stays whole and the others end with their first call.
 
     Every beginning that ends with the assistant's turn is an example by itself, and results cost more than they teach.
-    Rows with several calls stay whole: else the model would see results followed by calls more often than by an answer.
+    Calls and answers after a result are thinned alike, so the model sees them in the data's proportion.
     """
     rng = random.Random(seed)
-    whole = [rng.random() < share or len(example.calls) != 1 for example in examples]
-    return [row if keep else row.first(row.last_call_end) for row, keep in zip(rows, whole, strict=True)]
+    return [row if rng.random() < share else row.first(row.first_call_end) for row in rows]
 
 
 def template_digest(tokenizer) -> str:
@@ -221,7 +220,7 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
         held_out = [row for row, out in zip(rows, apart, strict=True) if out]
         kept = [example for example, out in zip(kept, apart, strict=True) if not out]
         rows = [row for row, out in zip(rows, apart, strict=True) if not out]
-        rows = shorten(rows, kept, config.closing_share, config.seed)
+        rows = shorten(rows, config.whole_share, config.seed)
     facts = {
         "platform": platform,
         "base": model or size.base,

@@ -137,7 +137,7 @@ def test_text_form_goes_on_behind_the_true_result():
     first, second = server.asked("/completion")
     assert first["prompt"] == "<user>What is in a.md?<assistant>" and first["stop"] == ["\nResult:"]
     result = record["steps"][0]["results"][0]
-    assert second["prompt"] == f"{first['prompt']}{written}\n\nResult: {json.dumps(result)}\n\n"
+    assert second["prompt"] == f"{first['prompt']}{written}\n\nResult: {json.dumps(result)}"
     assert result["data"]["content"] == "Hello"
 
 

@@ -61,7 +61,7 @@ def test_native_calls_are_in_tool_call_tags_and_results_are_tool_turns(tokenizer
 
 def test_the_text_form_trains_the_words_that_hand_over_to_the_tool(tokenizer):
     result = rendered(tokenizer, ONE, "text")
-    assert "}\n\nResult:It says milk." in decoded(tokenizer, result, "trained")
+    assert "}\n\nResult:\n\nIt says milk." in decoded(tokenizer, result, "trained")
     assert decoded(tokenizer, result, "result").startswith(' {"success": true')
 
 
@@ -149,17 +149,18 @@ def test_a_mask_that_trains_everything_or_nothing_is_refused(tokenizer):
 
 
 @pytest.mark.parametrize("format, end", [("native", "</tool_call><|im_end|>"), ("text", '"a.md"}\n\nResult:')])
-def test_a_row_can_end_with_its_last_call(tokenizer, format, end):
+def test_a_row_can_end_with_its_first_call(tokenizer, format, end):
     for answer in (ONE, TWO):
         result = rendered(tokenizer, answer, format)
-        short = result.first(result.last_call_end)
+        short = result.first(result.first_call_end)
         assert tokenizer.decode(short.input_ids).endswith(end)
         assert short.labels[-1] == short.input_ids[-1] and len(short.roles) == len(short.labels)
-        assert tokenizer.decode(short.input_ids).count("noteKeeper_read") == answer.count("noteKeeper_read")
+        assert tokenizer.decode(short.input_ids).count("noteKeeper_read") == 1
 
 
 @pytest.mark.parametrize("format", ["native", "text"])
 def test_a_row_without_a_result_stays_whole(tokenizer, format):
     for answer in ("Which note do you mean?", ONE.split("\n\nResult:")[0]):
         result = rendered(tokenizer, answer, format)
-        assert result.last_call_end == len(result.input_ids)
+        kept = result.first(result.first_call_end)
+        assert tokenizer.decode(kept.input_ids) == result.text.rstrip()  # but the template's last line break

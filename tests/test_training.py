@@ -200,20 +200,17 @@ def test_resume_is_refused_when_a_setting_changed(place, monkeypatch):
     assert "epochs 99.0 -> 1.0" in result.output
 
 
-def test_only_rows_with_one_call_are_shortened_and_only_some_of_them():
-    from lib.chat import example_from_row
+def test_a_share_of_the_rows_stays_whole_and_the_others_end_with_their_first_call():
     from lib.rendering import Rendered
     from lib.training import shorten
 
-    one = example_from_row(call_row(1))[0]
-    none = example_from_row({"conversations": call_row(1)["conversations"][:1]})[0]
     roles = ["prompt", "trained", "prompt", "trained"]
     rows = [Rendered("", [1, 2, 3, 4], [-100, 2, -100, 4], 1, list(roles)) for _ in range(200)]
-    shortened = shorten(rows, [one] * 200, 0.4, seed=1)
+    shortened = shorten(rows, 0.4, seed=1)
     lengths = [len(row.input_ids) for row in shortened]
     assert set(lengths) == {2, 4} and 60 <= lengths.count(4) <= 100
-    assert shorten(rows, [one] * 200, 0.4, seed=1) == shortened
-    assert shorten(rows, [none] * 200, 0.0, seed=1) == rows
+    assert shorten(rows, 0.4, seed=1) == shortened
+    assert shorten(rows, 1.0, seed=1) == rows
 
 
 def test_all_rows_of_a_prompt_are_held_out_together():
