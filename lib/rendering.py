@@ -4,8 +4,8 @@ Trained: the calls, their arguments, closing texts, the end-of-turn token and, i
 with which the model hands over. Not trained: prompts, results, and the characters of ids that nothing before shows.
 
 Ids in a call's `context` belong to the host, which overwrites them. Where the prompt does not show them, the model's
-view carries HOST_IDS instead of the row's own. Being the same everywhere they are trained: servers without a grammar
-would get ids of any length otherwise (masked, the model wrote zeros without end).
+view carries HOST_IDS instead of the row's own. Being the same everywhere they are trained: masked, the model filled
+ids with zeros up to the length that a server's grammar set, and not every server has one.
 """
 
 from __future__ import annotations
