@@ -125,6 +125,7 @@ class LlamaCpp(OpenAI):
     """llama-server."""
 
     default_url = "http://127.0.0.1:8080"
+    grammar = ""  # what a turn in the text form is held to, in GBNF; native calls are held by the server itself
 
     def ready(self) -> None:
         self.http.get("/health", timeout=10)
@@ -159,6 +160,8 @@ class LlamaCpp(OpenAI):
         if not isinstance(prompt, str):
             raise Fault("not-json", "/apply-template answered without a prompt")
         settings = {**vars(sampling), "n_predict": sampling.max_tokens}
+        if self.grammar:
+            settings["grammar"] = self.grammar
         body = self.http.post(
             "/completion", {"prompt": prompt + so_far, "stream": False, "stop": list(stop), **settings}
         )

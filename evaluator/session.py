@@ -21,6 +21,7 @@ from evaluator.statistics import summarize
 from evaluator.transport import Fault
 from lib.cli import log
 from lib.errors import CannotRun
+from lib.grammar import text_grammar
 from lib.jsonl import write_json, write_text
 from lib.runs import digest_file
 from lib.toolset import DEFAULT_TOOLS, Toolset, load_toolset
@@ -45,6 +46,7 @@ class Settings:
     limit: int | None = None
     timeout: float = 120.0  # seconds for one answer
     tools: Path = DEFAULT_TOOLS
+    grammar: bool = True  # hold the text form to the schemas, where the server can
     label: str = ""
     sampling: Sampling = field(default_factory=Sampling)
 
@@ -64,8 +66,14 @@ def fixed(settings: Settings, cases: list[Case], toolset: Toolset) -> dict:
         "gguf_sha256": digest_file(gguf) if gguf else None,
         "context": settings.context,
         "max_steps": settings.max_steps,
+        "grammar": holds_text(settings),
         **vars(settings.sampling),
     }
+
+
+def holds_text(settings: Settings) -> bool:
+    """Whether turns in the text form are sampled under our grammar of the schemas: llama-server takes one."""
+    return settings.grammar and settings.form == "text" and settings.backend == "llamacpp"
 
 
 def _digest(value: object) -> str:
@@ -119,6 +127,8 @@ def evaluate(settings: Settings, out: Path, resume: bool, on_record: Callable[[d
     cases = load_cases(list(settings.prompts), toolset, settings.limit)
     facts = fixed(settings, cases, toolset)
     with Journal(out, facts, resume) as journal, open_backend(settings) as (backend, last_words):
+        if holds_text(settings):
+            backend.grammar = text_grammar(toolset)
         fingerprint = _fingerprint(backend)
         asking = Asking(backend, toolset, settings.sampling, settings.max_steps)
         runner = Runner(cases, asking, settings.form, journal)

@@ -47,6 +47,7 @@ class SftConfig(Recipe):
     lora_dropout: float
     eval_fraction: float
     whole_share: float
+    context_share: float
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ LIMITS = {
     "lora_dropout": (lambda v: 0 <= v < 1, "0 or more and less than 1"),
     "eval_fraction": (lambda v: 0 <= v < 0.5, "0 or more and less than .5"),
     "whole_share": (lambda v: 0 <= v <= 1, "from 0 to 1"),
+    "context_share": (lambda v: 0 <= v <= 1, "from 0 to 1"),
     "beta": (lambda v: v > 0, "more than 0"),
     "desirable_weight": (lambda v: v > 0, "more than 0"),
     "undesirable_weight": (lambda v: v > 0, "more than 0"),

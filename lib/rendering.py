@@ -10,6 +10,7 @@ ids with zeros up to the length that a server's grammar set, and not every serve
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -25,14 +26,17 @@ CONTEXT_ID = {
     "workspaceId": re.compile(r"ws_[0-9]{13}_[a-z0-9]{9}"),
 }
 HOST = ("prompt", "result")  # roles whose tokens the model does not write
+TRAINED = ("trained", "context")
 ANY_ID = re.compile(r"\b([a-z]+_)([0-9]{13})_([a-z0-9]{9})\b")
 RESULT_MARK = "Result:"
+CONTEXT_OBJECT = re.compile(r'"context"\s*:\s*\{')
+JSON = json.JSONDecoder(strict=False)
 
 
 @dataclass(frozen=True)
 class Rendered:
     """input_ids and labels of equal length (labels: the id where trained, IGNORED elsewhere); prompt_length in tokens;
-    roles: for each token 'prompt', 'trained', 'result' or 'id'."""
+    roles: for each token 'prompt', 'trained', 'context' (trained, too: a call's context object), 'result' or 'id'."""
 
     text: str
     input_ids: list[int]
@@ -47,6 +51,12 @@ class Rendered:
     def first(self, length: int) -> Rendered:
         """The same row without the tokens from length on."""
         return replace(self, input_ids=self.input_ids[:length], labels=self.labels[:length], roles=self.roles[:length])
+
+    @property
+    def without_context(self) -> Rendered:
+        """The same row with a loss on everything but the context objects of its calls."""
+        masked = [IGNORED if role == "context" else label for label, role in zip(self.labels, self.roles, strict=True)]
+        return replace(self, labels=masked)
 
     @property
     def first_call_end(self) -> int:
@@ -129,6 +139,19 @@ def result_ranges(example: Example, format: str, text: str, position: int) -> li
     return ranges
 
 
+def context_ranges(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Character ranges of the context objects in the assistant's calls, from behind the brace through the other."""
+    ranges = []
+    for start, end in spans:
+        for match in CONTEXT_OBJECT.finditer(text, start, end):
+            try:
+                _, stop = JSON.raw_decode(text, match.end() - 1)
+            except ValueError:  # a negative row may well be no JSON
+                continue
+            ranges.append((match.end(), stop))
+    return ranges
+
+
 def unknowable_ids(text: str, spans: list[tuple[int, int]], results: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Ranges of the digits and letters of ids in trained text that nothing before shows; HOST_IDS are known to all."""
     ranges = []
@@ -207,7 +230,7 @@ def render(example: Example, tokenizer, format="native", tools=None) -> Rendered
     if not spans:
         raise CannotRun("the conversation has no assistant turn, so there is nothing to train on.")
     results = result_ranges(view, format, text, spans[0][0])
-    ids_hidden = unknowable_ids(text, spans, results)
+    ids_hidden, contexts = unknowable_ids(text, spans, results), context_ranges(text, spans)
     input_ids, offsets = tokenize(tokenizer, text, [start for start, _ in spans])
     roles = []
     for low, high in offsets:
@@ -216,8 +239,9 @@ def render(example: Example, tokenizer, format="native", tools=None) -> Rendered
         elif overlaps(low, high, results):
             roles.append("result")
         else:
-            roles.append("id" if overlaps(low, high, ids_hidden) else "trained")
-    labels = [token if role == "trained" else IGNORED for token, role in zip(input_ids, roles, strict=True)]
+            inside = "context" if overlaps(low, high, contexts) else "trained"
+            roles.append("id" if overlaps(low, high, ids_hidden) else inside)
+    labels = [token if role in TRAINED else IGNORED for token, role in zip(input_ids, roles, strict=True)]
     prompt_length = sum(high <= spans[0][0] for _, high in offsets)
     return Rendered(text, input_ids, labels, prompt_length, roles)
 
@@ -230,7 +254,8 @@ def role_counts(rows: list[Rendered]) -> Counter:
 def check_trained_share(rows: list[Rendered]) -> None:
     """CannotRun when nothing or everything would be trained: the mask is wrong then, whatever the data say."""
     counts = role_counts(rows)
-    if counts["trained"] == 0:
+    trained = sum(counts[role] for role in TRAINED)
+    if trained == 0:
         raise CannotRun("no token would be trained (0 %): the chat template hides the assistant's turns from the mask.")
-    if counts["trained"] == sum(counts.values()):
+    if trained == sum(counts.values()):
         raise CannotRun("every token would be trained (100 %): the mask does not see where the prompt ends.")

@@ -16,7 +16,7 @@ from lib.config import FORMATS, PLATFORMS, TOOLS_IN_PROMPT, load_size
 from lib.errors import CannotRun
 
 DEFAULT_DATA = "datasets/syngen_tools_sft.jsonl"
-STYLES = {"prompt": "dim", "trained": "bold green", "result": "yellow", "id": "red"}
+STYLES = {"prompt": "dim", "trained": "bold green", "context": "green", "result": "yellow", "id": "red"}
 
 
 def load(size_name: str, platform: str, model: str | None, tools_in_prompt: str):

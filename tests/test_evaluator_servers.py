@@ -9,7 +9,9 @@ from evaluator.backends import BACKENDS, LlamaCpp, LmStudio, Ollama, OpenAI, Sam
 from evaluator.cases import Case
 from evaluator.conversation import Asking, ask_native, ask_text
 from evaluator.runner import attempt
+from evaluator.session import Settings, fixed, holds_text
 from evaluator.transport import Fault, Http, with_retries
+from lib.grammar import text_grammar
 from lib.toolset import load_toolset
 from tests.loopback import PROPS, chat, ollama, serving
 
@@ -139,6 +141,22 @@ def test_text_form_goes_on_behind_the_true_result():
     result = record["steps"][0]["results"][0]
     assert second["prompt"] == f"{first['prompt']}{written}\n\nResult: {json.dumps(result)}"
     assert result["data"]["content"] == "Hello"
+    assert "grammar" not in first
+
+
+def test_text_form_on_llama_server_is_held_to_the_schemas_and_says_so():
+    written = f"tool_call: {READ[0]}\narguments: {json.dumps(READ[1])}"
+    facts = {}
+    for held in (True, False):
+        with text_server([written, "Done."] * 2) as server:
+            settings = Settings(form="text", url=server.url, grammar=held)
+            facts[held] = fixed(settings, [CASE], load_toolset())["grammar"]
+            backend = LlamaCpp(server.url)
+            backend.grammar = text_grammar(load_toolset()) if holds_text(settings) else ""
+            ask_text(CASE, asking(backend))
+        assert [("grammar" in body) for body in server.asked("/completion")] == [held, held]
+    assert facts == {True: True, False: False}
+    assert not holds_text(Settings(form="native")) and not holds_text(Settings(form="text", backend="ollama"))
 
 
 @pytest.mark.parametrize("backend", [OpenAI, Vllm, LmStudio, Ollama])

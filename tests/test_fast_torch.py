@@ -5,7 +5,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from lib.fast_torch import speed_up
+from lib.fast_torch import CausalAttention, speed_up
 from lib.loss_torch import label_logps
 from lib.model_torch import TARGETS
 from tests.tiny_model import write_tiny_model
@@ -62,3 +62,32 @@ def test_a_disabled_adapter_gives_the_base_model(folder):
         with model.disable_adapter():
             assert torch.allclose(model(ids).logits, wanted, atol=1e-5)
         assert not torch.allclose(model(ids).logits, wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize(("heads", "kv_heads", "length"), [(4, 4, 5), (6, 2, 128), (9, 3, 300)])
+def test_attention_in_blocks_equals_pytorchs_own(heads, kv_heads, length):
+    torch.manual_seed(3)
+    q = torch.randn(2, length, heads, 16).transpose(1, 2).requires_grad_()
+    k, v = (torch.randn(2, length, kv_heads, 16).transpose(1, 2).requires_grad_() for _ in range(2))
+    up = torch.randn(2, heads, length, 16)
+    wanted = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+    found = CausalAttention.apply(q, k, v, 16**-0.5)
+    assert torch.allclose(found, wanted, atol=1e-6)
+    for ours, theirs in zip(*(torch.autograd.grad(out, (q, k, v), up) for out in (found, wanted)), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_attention_with_a_mask_or_a_cache_is_transformers_own(folder):
+    ids = torch.arange(4, 44).view(2, 20)
+    mask = torch.ones_like(ids)
+    mask[0, :7] = 0  # padding on the left, as in generation
+    plain = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    fast = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    speed_up(fast)
+    assert fast.config._attn_implementation == "causal_blocks"
+    with torch.no_grad():
+        assert torch.allclose(
+            fast(ids, attention_mask=mask).logits[:, 7:], plain(ids, attention_mask=mask).logits[:, 7:], atol=1e-5
+        )
+        asked = {"max_new_tokens": 5, "do_sample": False, "attention_mask": mask}
+        assert torch.equal(fast.generate(ids, **asked), plain.generate(ids, **asked))

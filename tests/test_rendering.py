@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lib.chat import example_from_row
 from lib.errors import CannotRun
-from lib.rendering import HOST_IDS, IGNORED, check_trained_share, render
+from lib.rendering import HOST_IDS, IGNORED, TRAINED, check_trained_share, render
 from tests.tiny_model import row, write_tiny_model
 
 SESSION, WORKSPACE = "session_1700000000000_abcdef123", "ws_1711111111111_zyxwvu987"
@@ -32,7 +32,8 @@ def rendered(tokenizer, answer, format, question="What is in a.md?"):
 
 
 def decoded(tokenizer, result, role):
-    return tokenizer.decode([t for t, r in zip(result.input_ids, result.roles, strict=True) if r == role])
+    wanted = TRAINED if role == "trained" else (role,)
+    return tokenizer.decode([t for t, r in zip(result.input_ids, result.roles, strict=True) if r in wanted])
 
 
 @pytest.mark.parametrize("format", ["native", "text"])
@@ -164,3 +165,21 @@ def test_a_row_without_a_result_stays_whole(tokenizer, format):
         result = rendered(tokenizer, answer, format)
         kept = result.first(result.first_call_end)
         assert tokenizer.decode(kept.input_ids) == result.text.rstrip()  # but the template's last line break
+
+
+@pytest.mark.parametrize("format", ["native", "text"])
+def test_context_objects_of_calls_have_a_role_and_can_be_left_out_of_the_loss(tokenizer, format):
+    result = rendered(
+        tokenizer, TWO.replace("Read it", "Read {it} twice"), format, question='What is "context": {"a": 1}?'
+    )
+    context = decoded(tokenizer, result, "context")
+    assert context.count('"subgoal": "Read {it} twice"}') == 2 and context.count("sessionId") == 2
+    assert "a.md" not in context and "milk" not in context and '"a": 1' not in context
+    thinned = result.without_context
+    kept = tokenizer.decode([label for label in thinned.labels if label != IGNORED])
+    assert kept.count('"context": {') == 2 and "subgoal" not in kept and kept.count('"path": "a.md"') == 2
+    assert thinned.input_ids == result.input_ids and thinned.trained + context_size(result) == result.trained
+
+
+def context_size(result):
+    return result.roles.count("context")

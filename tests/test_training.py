@@ -213,6 +213,17 @@ def test_a_share_of_the_rows_stays_whole_and_the_others_end_with_their_first_cal
     assert shorten(rows, 1.0, seed=1) == rows
 
 
+def test_a_share_of_the_rows_has_a_loss_on_the_context_of_its_calls():
+    from lib.rendering import Rendered
+    from lib.training import thin_context
+
+    rows = [Rendered("", [1, 2, 3], [-100, 2, 3], 1, ["prompt", "context", "trained"]) for _ in range(200)]
+    thinned = thin_context(rows, 0.3, seed=1)
+    assert 40 <= sum(row.trained == 2 for row in thinned) <= 80
+    assert all(row.labels in ([-100, 2, 3], [-100, -100, 3]) for row in thinned)
+    assert thin_context(rows, 0.3, seed=1) == thinned and thin_context(rows, 1.0, seed=1) == rows
+
+
 def test_all_rows_of_a_prompt_are_held_out_together():
     from lib.chat import example_from_row
     from lib.training import is_held_out
