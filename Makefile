@@ -129,7 +129,7 @@ demo: $(READY) ## Whole pipeline: data, SFT, KTO, GGUF, evaluation, one table
 	  --make $(MAKE_COMMAND) $(if $(call on,RESUME),--resume)
 
 ##@ Data
-.PHONY: validate coverage datasets recheck inspect
+.PHONY: validate coverage datasets recheck gates inspect
 ifdef DATA
 validate: $(LIGHT) ## Check datasets/*.jsonl, or DATA=<files>, against the tool schemas
 	$(PYTHON) -m scripts.validate $(DATA)
@@ -150,6 +150,9 @@ datasets/syngen_tools_sft.jsonl datasets/syngen_tools_kto.jsonl: | $(LIGHT)
 
 recheck: $(LIGHT) ## Run every call of the shipped datasets again and compare
 	$(PYTHON) -m scripts.recheck
+
+gates: $(LIGHT) ## Measure the shipped datasets against configs/gates.yaml; fail short of a target
+	$(PYTHON) -m scripts.gates --page build/gates
 
 inspect: $(READY) ## Show an example as tokens, and which of them are trained
 	$(PYTHON) -m scripts.inspect $(MODEL_FLAGS) $(SFT_DATA)

@@ -1,0 +1,80 @@
+"""Small SVG charts that need nothing but the page they stand in: columns, bars, and two histograms in one."""
+
+from collections.abc import Sequence
+from html import escape
+
+WIDTH = 360  # units; a phone shows about one a pixel
+
+
+def columns(counts: Sequence[int], first: float, step: float, marks: dict[str, float], label: str) -> str:
+    """A histogram whose bins start at `first` and are `step` wide; marks are upright lines with a name."""
+    high, size = 120, (WIDTH - 20) / max(1, len(counts))
+    top = max([*counts, 1])
+    parts = [
+        _rect("a", 10 + place * size, 15 + high - high * count / top, max(1, size - 1), high * count / top, str(count))
+        for place, count in enumerate(counts)
+    ]
+    for name, value in marks.items():
+        x = 10 + min(max(0.0, (value - first) / step), len(counts)) * size
+        parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="12" y2="{15 + high}"/>' + _text(x, 10, name))
+    last = first + step * len(counts)
+    parts += [_text(10, high + 30, f"{first:g}", "start"), _text(WIDTH - 10, high + 30, f"{last:g}", "end")]
+    return _svg(high + 36, parts, label)
+
+
+def bars(items: Sequence[tuple[str, int]], floor: float | None, label: str) -> str:
+    """One bar a line with its name and number; those below the floor stand out."""
+    top = max([number for _, number in items] + [1])
+    parts = []
+    for place, (name, number) in enumerate(items):
+        y = place * 16
+        low = floor is not None and number < floor
+        parts.append(_rect("b" if low else "a", 205, y + 3, 115 * number / top, 11, f"{name}: {number}"))
+        parts.append(_text(200, y + 12, name, "end") + _text(325, y + 12, str(number), "start"))
+    if floor is not None and floor <= top:
+        x = 205 + 115 * floor / top
+        parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{len(items) * 16}"/>')
+    return _svg(len(items) * 16 + 4, parts, label)
+
+
+def overlaid(true: Sequence[float], false: Sequence[float], label: str, bins: int = 24) -> str:
+    """How a feature spreads over true rows (filled) and false rows (outlined), each as shares of its own label."""
+    ordered = sorted([*true, *false]) or [0]
+    low, high = ordered[0], max(ordered[0] + 1, ordered[round(0.99 * (len(ordered) - 1))])
+    shares = [_shares(values, low, high, bins) for values in (true, false)]
+    top = max(max(part) for part in shares) or 1
+    size = (WIDTH - 20) / bins
+    parts = [
+        _rect("a", 10 + place * size, 95 - 85 * share / top, size, 85 * share / top, f"true: {share:.1%}")
+        for place, share in enumerate(shares[0])
+    ]
+    steps = [
+        f"{10 + (place + right) * size:.1f},{95 - 85 * share / top:.1f}"
+        for place, share in enumerate(shares[1])
+        for right in (0, 1)
+    ]
+    parts.append(f'<polyline class="line" points="{" ".join(steps)}"/>')
+    parts += [_text(10, 108, f"{low:g}", "start"), _text(WIDTH - 10, 108, f"{high:g}", "end")]
+    return _svg(112, parts, label)
+
+
+def _shares(values: Sequence[float], low: float, high: float, bins: int) -> list[float]:
+    """The share of the values in each bin; what lies outside counts for the nearest one."""
+    counts = [0] * bins
+    for value in values:
+        counts[min(bins - 1, max(0, int((value - low) / (high - low) * bins)))] += 1
+    return [count / max(1, len(values)) for count in counts]
+
+
+def _rect(kind: str, x: float, y: float, width: float, height: float, title: str) -> str:
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+    return f'<rect class="{kind}" {place}><title>{escape(title)}</title></rect>'
+
+
+def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _svg(height: float, parts: list[str], label: str) -> str:
+    body = "".join(parts)
+    return f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{escape(label)}">{body}</svg>'
