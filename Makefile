@@ -39,6 +39,9 @@ $(call one-of,BACKEND,llamacpp ollama lmstudio vllm openai)
 $(call one-of,FORMAT,native text)
 $(call one-of,TOOLS_IN_PROMPT,none names full)
 
+# $(call needed,NAME) stops when a setting that the target cannot do without is empty.
+needed = $(or $($1),$(error $@ needs $1: make $@ $1=<file>))
+
 # DATA names files for one command; without it each target has its own default.
 ifneq ($(origin DATA),undefined)
 $(if $(strip $(DATA)),,$(error DATA is empty; name a file: DATA=datasets/syngen_tools_sft.jsonl))
@@ -60,7 +63,7 @@ READY   := .venv/.ready-$(PLATFORM)
 endif
 
 SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA FLOOR RUN QUANTS BACKEND MODEL PROMPTS \
-  SFT_ARGS KTO_ARGS EVAL_ARGS SERVE_ARGS DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
+  OUT OLD SFT_ARGS KTO_ARGS EVAL_ARGS SERVE_ARGS IMPORT_ARGS DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
 # Read by the build and the search of llama.cpp.
 export LLAMA_CMAKE LLAMA_CPP
@@ -129,7 +132,7 @@ demo: $(READY) ## Whole pipeline: data, SFT, KTO, GGUF, evaluation, one table
 	  --make $(MAKE_COMMAND) $(if $(call on,RESUME),--resume)
 
 ##@ Data
-.PHONY: validate coverage datasets recheck gates inspect
+.PHONY: validate coverage datasets recheck gates inspect plan import drift
 ifdef DATA
 validate: $(LIGHT) ## Check datasets/*.jsonl, or DATA=<files>, against the tool schemas
 	$(PYTHON) -m scripts.validate $(DATA)
@@ -143,6 +146,15 @@ coverage: $(LIGHT) ## Count examples and calls per tool; fail below FLOOR exampl
 
 datasets: $(LIGHT) ## Write the shipped datasets again from datasets/scenarios/
 	$(PYTHON) -m scripts.datasets
+
+plan: $(LIGHT) ## Say what the data lacks and what to write next, cheapest first
+	$(PYTHON) -m scripts.plan
+
+import: $(LIGHT) ## Read DATA=<file> of another format into OUT=<file>; rejects are listed
+	$(PYTHON) -m scripts.import_rows $(call needed,DATA) --out $(call needed,OUT) $(IMPORT_ARGS)
+
+drift: $(LIGHT) ## List the rows that today's schemas break: OLD=<tools.json>, OUT=<file> for mended rows
+	$(PYTHON) -m scripts.drift --old $(call needed,OLD) $(if $(OUT),--out $(OUT)) $(or $(DATA),datasets/syngen_tools_sft.jsonl)
 
 # No prerequisites: the shipped files are only made here when they are gone.
 datasets/syngen_tools_sft.jsonl datasets/syngen_tools_kto.jsonl: | $(LIGHT)

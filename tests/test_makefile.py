@@ -14,7 +14,8 @@ PLATFORMS = ("cpu", "cuda", "mlx")
 HELP_LINE = re.compile(r"^([a-z0-9-]+):.*## (.+)$", re.MULTILINE)
 MODULE = re.compile(r"python -m ((?:scripts|evaluator)[.\w]*)")
 # All switches on and every setting given, so that every option of a command line shows.
-SETTINGS = ("YES=1", "RESUME=1", "RUN=runs/x", "MODEL=m", "SFT_RUN=runs/y")
+SETTINGS = ("YES=1", "RESUME=1", "RUN=runs/x", "MODEL=m", "SFT_RUN=runs/y", "OUT=o", "OLD=p")
+WITH_DATA = ("import",)  # targets that have no files of their own
 
 
 def make(*arguments, folder=".", **environment):
@@ -72,7 +73,8 @@ def house(tmp_path):
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_every_target_expands_to_scripts_that_exist(platform):
     for target in public_targets():
-        answer = make("-n", target, f"PLATFORM={platform}", *SETTINGS)
+        data = ("DATA=README.md",) if target in WITH_DATA else ()
+        answer = make("-n", target, f"PLATFORM={platform}", *SETTINGS, *data)
         assert answer.returncode == 0, f"{target}: {answer.stderr}"
         assert "warning" not in answer.stderr.lower(), answer.stderr
         for module in MODULE.findall(answer.stdout):
@@ -353,3 +355,9 @@ def test_an_old_or_missing_python_gives_one_sentence(house, version):
     assert "Python 3.11 or newer is needed" in answer.stderr
     assert version in answer.stderr
     assert not (folder / ".venv").exists()
+
+
+def test_a_target_says_which_setting_it_cannot_do_without():
+    answer = make("-n", "import", "DATA=README.md")
+    assert answer.returncode == 2 and "import needs OUT" in answer.stderr
+    assert "import needs DATA" in make("-n", "import", "OUT=x").stderr
