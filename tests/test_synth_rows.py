@@ -13,6 +13,12 @@ from lib.toolset import load_toolset
 from lib.vault import digest
 from tests.synth_support import APPEND, LOOK_UP, MOVE, READ, WORLD, candidates, intent, material, world
 
+SERIES = """
+series:
+  - {path: "Log/{date}.md", every: 10, count: [3, 5], head: "# Day {date}", pick: [2, 3], tags: [log, sail],
+     lines: [wind west 3, no wind, rain, <crew> steered, fog till noon, "bilge: dry"]}
+"""
+
 
 def rejected(folder, text, **changes):
     """The reject codes of an intent that yields no row."""
@@ -173,6 +179,74 @@ def test_only_true_and_false_are_flags_in_the_material(tmp_path):
 def test_a_fault_in_a_world_names_the_record(tmp_path):
     with pytest.raises(CannotRun, match="banks.edits, record 1: old is missing"):
         world(tmp_path, WORLD.replace('old: "Fuel: half"', 'was: "Fuel: half"'))
+
+
+def boat_log(folder, text=SERIES):
+    return world(folder, WORLD + text)
+
+
+def logged(expanded):
+    return {path: note.text for path, note in expanded.vault.notes.items() if path.startswith("Log/")}
+
+
+def test_a_series_makes_dated_notes_by_seed(tmp_path):
+    written = boat_log(tmp_path)
+    logs = [logged(expand(written, seed)) for seed in range(6)]
+    assert logs == [logged(expand(written, seed)) for seed in range(6)]
+    assert len(set(map(str, logs))) == 6
+    assert {len(log) for log in logs} == {3, 4, 5}
+    dates = ["2025-05-22", "2025-05-12", "2025-05-02", "2025-04-22", "2025-04-12"]
+    lines = ["wind west 3", "no wind", "rain", "Ada steered", "Ben steered", "fog till noon", "bilge: dry"]
+    for log in logs:
+        assert set(log) == {f"Log/{date}.md" for date in dates[: len(log)]}
+        for path, text in log.items():
+            assert text.startswith(f"---\ntags: [log, sail]\n---\n# Day {path[4:-3]}\n")
+            drawn = text.split("\n")[4:]
+            assert 2 <= len(drawn) == len(set(drawn)) <= 3 and set(drawn) <= set(lines)
+    orders = {tuple(text.split("\n")[4:]) for log in logs for text in log.values()}
+    assert any(lines.index(drawn[0]) > lines.index(drawn[1]) for drawn in orders)
+
+
+def test_a_series_note_was_made_on_its_day(tmp_path):
+    notes = expand(boat_log(tmp_path), 1).vault.notes
+    assert notes["Log/2025-05-22.md"].created // 86_400_000 == 1747872000000 // 86_400_000
+
+
+def test_a_series_changes_no_other_draw(tmp_path):
+    for seed in range(6):
+        plain, with_log = expand(world(tmp_path), seed), expand(boat_log(tmp_path), seed)
+        for path in logged(with_log):
+            del with_log.vault.notes[path]
+        with_log.vault.folders.discard("Log")
+        assert digest(with_log.vault) == digest(plain.vault)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("every: 10, ", "", "series, record 1: every is missing"),
+        ("every: 10", "every: 10, colour: red", "series, record 1: unknown field 'colour'"),
+        ("every: 10", "every: 0", "every must be a number of days"),
+        ("count: [3, 5]", "count: [5, 3]", "count must be two whole numbers"),
+        ("pick: [2, 3]", "pick: 2", "pick must be two whole numbers"),
+        ("pick: [2, 3]", "pick: [2, 9]", "pick takes up to 9 lines, but only 6 are there"),
+        ("no wind", "2", "lines must be text"),
+        ("no wind", "rain", "the line 'rain' is there twice"),
+        ("Log/{date}.md", "Log/Day.md", "path must hold {date}"),
+        ("Log/{date}.md", "Boat/Log {date}.md", "Boat/Log 2025-05-12.md is also another note"),
+    ],
+)
+def test_a_fault_in_a_series_names_file_and_record(tmp_path, old, new, said):
+    clash = WORLD.replace("Boat/Log 2024.md", "Boat/Log 2025-05-12.md")
+    with pytest.raises(CannotRun) as caught:
+        world(tmp_path, clash + SERIES.replace(old, new))
+    assert "boat.yaml: series, record 1: " in caught.value.message
+    assert said in caught.value.message
+
+
+def test_two_series_cannot_share_notes(tmp_path):
+    with pytest.raises(CannotRun, match="series, record 2: Log/2025-05-22.md is also another note"):
+        boat_log(tmp_path, SERIES + SERIES.split("series:\n")[1])
 
 
 def test_worlds_are_built_once(tmp_path):

@@ -10,6 +10,7 @@ from lib.vault import Vault
 from lib.vault.defaults import COMMANDS, MODELS
 from lib.vault.state import Window
 
+NOW = "2025-11-03T09:00:00Z"  # of a world that does not say
 FIXTURE_PARTS = ("notes", "folders", "workspaces", "sessions", "states", "agents", "commands", "models")
 ENTITY_FIELDS = ("note", "folder", "agent", "workspace", "session", "state")
 SOMETIMES_SHARE = 0.6  # of a world's occasional notes, how many one seed has
@@ -53,22 +54,45 @@ def expand(world, seed):
     fixture = {part: varied[part] for part in FIXTURE_PARTS if varied.get(part)}
     extras = {path: text for path, text in (varied.get("sometimes") or {}).items() if rng.random() < SOMETIMES_SHARE}
     notes = {**fixture["notes"], **extras}
-    now = str(varied.get("now") or "2025-11-03T09:00:00Z")
-    fixture |= {"now": now, "seed": rng.randrange(1, 2**31)}
+    fixture |= {"now": str(varied.get("now") or NOW), "seed": rng.randrange(1, 2**31)}
     vault = Vault.from_dict({**fixture, "notes": {}})
-    fixture["notes"] = dated_notes(notes, vault.now, rng)
+    serial = series_notes(varied, vault.now, seed)  # with draws of its own, so that a series changes nothing else
+    fixture["notes"] = dated_notes(notes, vault.now, rng) | serial
     vault = Vault.from_dict(fixture)
     if "commands" not in fixture:
         vault.commands = tuple(rng.sample(COMMANDS, COMMANDS_SHOWN))
     if "models" not in fixture:
         vault.models = tuple(sorted(rng.sample(MODELS, MODELS_SHOWN), key=MODELS.index))
-    shown = rng.choice(sorted(vault.notes))  # something is open, or else focus would make no difference
+    # Something is open, or else focus would make no difference.
+    shown = rng.choice(sorted(path for path in vault.notes if path not in serial))
     vault.window = Window(((shown, "tab"),), shown)
     entities = vault_entities(vault)
     return Expanded(
         world["name"], seed, str(varied.get("about", "")), tuple(varied.get("themes") or ()), vault,
         resolve_banks(varied.get("banks") or {}, entities), entities,
     )  # fmt: skip
+
+
+def series_notes(world, now, seed):
+    """The dated notes of every series: how many and which lines is drawn from the seed and the series' path."""
+    notes = {}
+    for series in world.get("series") or ():
+        rng = generator("series", world["name"], seed, series["path"])
+        days = list(series_days(series, now).items())[: rng.randint(*series["count"])]
+        tags = f"---\ntags: [{', '.join(series['tags'])}]\n---\n" if series.get("tags") else ""
+        made = {}
+        for path, day in days:
+            lines = rng.sample(series["lines"], rng.randint(*series["pick"]))
+            made[path] = tags + "\n".join([series["head"].replace("{date}", day), *lines])
+        notes |= dated_notes(made, now, rng)
+    return notes
+
+
+def series_days(series, now):
+    """Path and ISO date of the most notes a series can have, counted back from `now` (ms); the first is not today."""
+    days = range(1, series["count"][1] + 1)
+    dates = [datetime.fromtimestamp((now - n * series["every"] * DAY_MS) / 1000, UTC).date().isoformat() for n in days]
+    return {series["path"].replace("{date}", date): date for date in dates}
 
 
 def dated_notes(notes, now, rng):
