@@ -9,6 +9,7 @@ The same material gives the same bytes, on every machine and every day. Writes
 syngen_tools_sft.jsonl, syngen_tools_kto.jsonl and a .proof.jsonl for each.
 """
 
+import os
 from importlib import import_module
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from lib.cli import command, log, option, progress
 
 SFT = "syngen_tools_sft"
 KTO = "syngen_tools_kto"
+TRIED = 40  # candidates of each intent with --try
 
 
 @command(help=__doc__)
@@ -27,32 +29,40 @@ KTO = "syngen_tools_kto"
 @option("--try", "tried", type=click.Path(exists=True, path_type=Path), default=None,
         help="Show what becomes of this intent file; writes nothing.")  # fmt: skip
 @option("--show", type=click.IntRange(min=0), default=2, help="Rows to print for each intent with --try.")
+@option("--workers", type=click.IntRange(min=1), default=os.cpu_count() or 1, show_default="one for each core",
+        help="Processes; the files do not depend on it.")  # fmt: skip
 @click.pass_context
-def main(ctx, scenarios, out, positives, tried, show):
+def main(ctx, scenarios, out, positives, tried, show, workers):
     material_module = import_module("lib.synth.material")
     material = material_module.load_material(scenarios)
     if positives:
-        material.quotas["positives"] = positives
-        material.quotas["kto_positives"] = material.quotas["kto_negatives"] = None
+        scale_quotas(material.quotas, positives)
     if tried:
         ctx.exit(try_file(material_module, material, tried, show))
-    write_datasets(material, out)
+    write_datasets(material, out, workers)
 
 
-def write_datasets(material, out):
+def scale_quotas(quotas, positives):
+    """Sets the rows of the SFT set, and those of the KTO set in proportion."""
+    factor = positives / quotas["positives"]
+    for name in ("kto_positives", "kto_negatives"):
+        quotas[name] = quotas.get(name) and round(quotas[name] * factor)
+    quotas["positives"] = positives
+
+
+def write_datasets(material, out, workers):
     """Build and write both sets with their proofs; the funnel goes to stderr."""
     builder = import_module("lib.synth.build")
     jsonl = import_module("lib.jsonl")
     report = import_module("lib.synth.report")
-    funnel = builder.Funnel()
-    sft, kto, unused = builder.build(material, funnel, lambda items: progress(items, desc="datasets"))
-    for name, rows in ((SFT, sft), (KTO, kto)):
-        written = [builder.row_of(row) for row in rows]
-        jsonl.write_rows(out / f"{name}.jsonl", written)
-        proofs = (builder.proof_of(row, line) for row, line in zip(rows, written, strict=True))
-        jsonl.write_rows(out / f"{name}.proof.jsonl", proofs)
-    report.print_build(material, funnel, sft, kto, unused)
-    click.echo(f"{len(sft)} rows in {out / SFT}.jsonl, {len(kto)} in {out / KTO}.jsonl")
+    funnel = import_module("lib.synth.workshop").Funnel()
+    built = builder.build(material, funnel, progress, workers)
+    for name, labelled in ((SFT, built.sft), (KTO, built.kto)):
+        pairs = built.rows(labelled)
+        jsonl.write_rows(out / f"{name}.jsonl", (row for row, _ in pairs))
+        jsonl.write_rows(out / f"{name}.proof.jsonl", (proof for _, proof in pairs))
+    report.print_build(material, funnel, built)
+    click.echo(f"{len(built.sft)} rows in {out / SFT}.jsonl, {len(built.kto)} in {out / KTO}.jsonl")
 
 
 def try_file(material_module, material, path, show):
@@ -61,9 +71,8 @@ def try_file(material_module, material, path, show):
     report = import_module("lib.synth.report")
     intents = tuple(material_module.read_intents(path))
     alone = material_module.Material(material.worlds, intents, material.words, material.quotas)
-    alone.quotas["positives"] = 8 * len(intents)
-    funnel = builder.Funnel()
-    candidates = builder.make_candidates(alone, funnel, lambda items: progress(items, desc="intents"))
+    funnel = import_module("lib.synth.workshop").Funnel()
+    candidates = builder.make_candidates(alone, funnel, TRIED, progress)
     report.print_trial(intents, candidates, funnel, show)
     log(f"{len(candidates)} candidates from {len(intents)} intents")
     return 0 if all(funnel.by_intent[intent.id]["made"] for intent in intents) else 1

@@ -4,8 +4,11 @@ import textwrap
 
 import yaml
 
-from lib.synth.build import Funnel, make_candidates
-from lib.synth.material import Material, read_intent, read_world
+from lib.synth.build import make_candidates
+from lib.synth.material import Material, read_intent, read_intents, read_world
+from lib.synth.workshop import Funnel
+
+TRIED = 12  # candidates of each intent
 
 WORLD = """
 about: A person with a boat
@@ -109,8 +112,40 @@ closes: ['It says "{q.answer}".', '{q.note.title} has: {q.answer}']
 context: {goal: ['Answer from {q.note.title}'], subgoal: ['Read the note'], memory: ['User asks {q.ask}']}
 """
 
+TWINS = """
+- id: line-to-add
+  twin: line-unless-there
+  kind: lookup
+  slots: {add: additions}
+  plan:
+    - as: text
+      tool: contentManager_readContent
+      with: {filePath: "{add.note.path}"}
+    - tool: contentManager_appendContent
+      with: {filePath: "{add.note.path}", content: "\\n{add.line}"}
+      memory: The line is missing
+      why: The line is not there yet
+  goal: {ends: ["{add.note.path}", "{add.line}"]}
+  asks:
+    order: ['See that {add.note.path} has the line {add.line}.', 'If {add.note.path} lacks "{add.line}", add it.']
+    short: ['{add.note.path}: "{add.line}", unless there']
+  closes: ['{add.note.path} has it now.', 'Added, it was missing.']
+  context: {goal: ['Complete {add.note.title}'], subgoal: ['Check'], why: ['Look first'], memory: ['Line given']}
+- id: line-that-is-there
+  twin: line-unless-there
+  kind: direct
+  given: {with: {"{add.note.path}": "{add.note.text}\\n{add.line}"}}
+  plan:
+    - as: text
+      tool: contentManager_readContent
+      with: {filePath: "{add.note.path}"}
+  goal: {shows: "{add.line}"}
+  closes: ['{add.note.path} has it already.', 'Nothing to do, it is there.']
+"""
+
 QUOTAS = {
-    "positives": 12, "overgenerate": 4, "seeds": 4, "max_characters": 2600, "answers": {"ask": 0.1},
+    "positives": 12, "overgenerate": 4, "seeds": 4, "max_characters": 2600,
+    "shapes": {"single": 0.75, "lookup": 0.25}, "kto_shapes": {"single": 0.75, "lookup": 0.25},
     "caps": {"frame": 9, "value": 9, "world_share": 1}, "paired_share": 0.6,
     "negatives": {"schema": 20, "world": 46, "process": 14, "decision": 10, "honesty": 10},
 }  # fmt: skip
@@ -130,6 +165,13 @@ def intent(text, **changes):
     return read_intent(yaml.safe_load(text) | changes, "test.yaml")
 
 
+def twins(folder, text=TWINS):
+    """The two intents of the twin, read from a file."""
+    path = folder / "twins.yaml"
+    path.write_text(text, encoding="utf-8")
+    return tuple(read_intents(path))
+
+
 def material(folder, *intents, quotas=None):
     intents = intents or tuple(map(intent, (APPEND, MOVE, LOOK_UP, READ)))
     return Material({"boat": world(folder)}, tuple(intents), WORDS, {**QUOTAS, **(quotas or {})})
@@ -138,4 +180,4 @@ def material(folder, *intents, quotas=None):
 def candidates(folder, *intents, **quotas):
     """(candidates, funnel) of the kit's world."""
     funnel = Funnel()
-    return make_candidates(material(folder, *intents, quotas=quotas), funnel), funnel
+    return make_candidates(material(folder, *intents, quotas=quotas), funnel, TRIED), funnel

@@ -5,9 +5,8 @@ import yaml
 
 from lib.chat import example_from_row
 from lib.errors import CannotRun
-from lib.synth.build import Labelled, row_of
 from lib.synth.material import read_intents, read_yaml
-from lib.synth.rows import Worlds
+from lib.synth.rows import Worlds, example_row
 from lib.synth.worlds import expand
 from lib.toolset import load_toolset
 from lib.vault import digest
@@ -40,7 +39,7 @@ def test_every_row_is_valid_and_its_result_comes_from_the_run(tmp_path):
     made, _ = candidates(tmp_path)
     assert {item.intent.id for item in made} == {"append-line", "move-note", "switch-agent", "answer-from-note"}
     for item in made:
-        row = row_of(Labelled(item, True))
+        row = example_row(item.request, item.run, item.answer, True)
         example, faults = example_from_row(row)
         assert faults == []
         assert row["label"] is True

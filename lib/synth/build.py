@@ -1,190 +1,162 @@
 """The build: candidates from every intent, the chosen positives, their negatives, both files and their proofs."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from lib.interleaving import interleave
-from lib.synth.negatives import ANSWERS, choose_negatives, positive_kind, proven_negatives
-from lib.synth.rows import Reject, Worlds, example_row, make_candidate
-from lib.synth.seeds import digest, dump_row, generator
+from lib.synth.kto import choose_negatives
+from lib.synth.rows import Reject
+from lib.synth.seeds import generator
 from lib.synth.selection import select
-from lib.vault import diff, render_diff
-from lib.vault import digest as vault_digest
+from lib.synth.sketches import shape_of
+from lib.synth.workshop import Workers, Workshop, families, said
 
-MOST_TRIES = 40  # candidates tried for one wanted, before an intent is given up
-
-
-@dataclass
-class Funnel:
-    """Counts of one build, by stage and reject code, with an example of each reject."""
-
-    stages: Counter = field(default_factory=Counter)
-    rejects: Counter = field(default_factory=Counter)
-    samples: dict = field(default_factory=dict)  # (intent, code) -> detail
-    by_intent: dict = field(default_factory=lambda: defaultdict(Counter))
-
-    def reject(self, intent, error):
-        self.rejects[error.code] += 1
-        self.by_intent[intent.id][error.code] += 1
-        self.samples.setdefault((intent.id, error.code), error.detail)
+LEAST_TRIES = 4  # candidates of an intent, however small its share
 
 
-def tries_by_intent(material):
-    """How many candidates each intent should yield: its group's quota times the over-generation factor."""
+def plainly(items, **_):
+    """No progress bar."""
+    return items
+
+
+def wanted_by_family(material):
+    """key -> how many candidates (of twins: sets) to draw: the larger share of both sets, over-generated."""
     quotas = material.quotas
-    weights = defaultdict(float)
-    for intent in material.intents:
-        weights[intent.tool or intent.kind] += intent.weight
-    answers = quotas["answers"]
-    tools = max(1, sum(group not in answers for group in weights))
-    share = {group: answers.get(group, (1 - sum(answers.values())) / tools) for group in weights}
+    total = quotas["positives"]
+    shares = {shape: max(quotas["shapes"].get(shape, 0), quotas["kto_shapes"].get(shape, 0)) for shape in
+              {**quotas["shapes"], **quotas["kto_shapes"]}}  # fmt: skip
+    cells = defaultdict(lambda: defaultdict(float))  # shape -> tool or intent -> weight
+    members = families(material.intents)
+    twins = sum(len(intents) > 1 for intents in members.values())
+    for key, (first, *more) in members.items():
+        if not more:
+            cells[shape_of(first.kind, len(first.plan))][first.tool or key] += first.weight
     wanted = {}
-    for intent in material.intents:
-        group = intent.tool or intent.kind
-        rows = quotas["positives"] * share[group] * intent.weight / weights[group]
-        wanted[intent.id] = max(4, round(rows * quotas["overgenerate"]))
+    for key, (first, *more) in members.items():
+        if more:
+            rows = total * quotas.get("twins", 0) / (1 + len(more)) / twins
+        else:
+            shape = shape_of(first.kind, len(first.plan))
+            groups = cells[shape]
+            rows = total * shares.get(shape, 0) / len(groups) * first.weight / groups[first.tool or key]
+        wanted[key] = max(LEAST_TRIES, round(rows * quotas["overgenerate"]))
     return wanted
 
 
-def make_candidates(material, funnel, progress=iter):
-    """Every candidate that held, at most one for each request text."""
-    quotas = material.quotas
-    worlds = Worlds(material, quotas["seeds"])
-    wanted = tries_by_intent(material)
-    requests = set()
-    kept = []
-    for intent in progress(material.intents):
-        made = 0
-        for number in range(wanted[intent.id] * 2):
-            if made >= wanted[intent.id]:
-                break
-            funnel.stages["asked"] += 1
-            try:
-                candidate = make_candidate(intent, number, worlds, material.words, quotas["max_characters"])
-            except Reject as error:
-                funnel.reject(intent, error)
-                continue
-            funnel.stages["held"] += 1
-            normal = " ".join(candidate.request.lower().split())
-            if normal in requests:
-                funnel.reject(intent, Reject("duplicate", candidate.request))
-                continue
-            requests.add(normal)
-            made += 1
-            kept.append(candidate)
-        funnel.by_intent[intent.id]["made"] = made
-    funnel.stages["new"] = len(kept)
-    return kept
+def make_candidates(material, funnel, wanted, progress=plainly):
+    """Up to `wanted` candidates of every intent, with their runs: for looking at intents."""
+    workshop = Workshop(material)
+    made = []
+    for key in progress(workshop.families, desc="intents"):
+        made += [row for rows in workshop.candidates(key, wanted, funnel) for row in rows]
+    for row in made:
+        funnel.by_intent[row.intent.id]["made"] += 1
+    return made
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A row of either label, with what is needed to write it and to keep it apart from its kin."""
+    """A chosen row of either label, with what keeps it apart from its kin."""
 
-    item: object
+    item: object  # a Sketch, or a Fault
     label: bool
 
     @property
     def source(self):
         return self.item if self.label else self.item.source
 
-    @property
-    def prompt(self):
-        return " ".join(self.source.request.lower().split())
-
-    @property
-    def plan_family(self):
-        return f"{self.source.intent.id}/{self.source.binding}"
-
     def keys(self):
-        return (f"prompt {self.prompt}", f"plan {self.plan_family}")
+        source = self.source
+        return (f"prompt {said(source.request)}", f"plan {source.intent}/{source.binding}")
 
     @property
     def reason(self):
-        return f"{self.source.group}" if self.label else f"{self.item.family}/{self.item.reason}"
+        return self.source.group if self.label else f"{self.item.family}/{self.item.reason}"
 
 
-def row_of(labelled):
-    """The dataset row."""
-    item = labelled.item
-    return example_row(labelled.source.request, item.run, item.answer, labelled.label)
+@dataclass
+class Built:
+    """Both sets in their order, what interleaving left over, and the finished (row, proof) by id."""
+
+    sft: list
+    kto: list
+    unused: list
+    shortages: list
+    finished: dict = field(default_factory=dict, repr=False)
+
+    def rows(self, labelled):
+        """(row, proof) pairs of one of the sets."""
+        return [self.finished[row.item.id] for row in labelled]
 
 
-def proof_of(labelled, row):
-    """What a recheck needs to replay the row, and what the run did to the vault."""
-    item, source = labelled.item, labelled.source
-    run = item.run
-    proof = {
-        "id": item.id,
-        "row": digest(dump_row(row), length=32),
-        "label": labelled.label,
-        "intent": source.intent.id,
-        "kind": source.intent.kind,
-        "tool": source.tool,
-        "act": source.act,
-        "world": source.expanded.world,
-        "seed": source.expanded.seed,
-        "plan": digest([step.key for step in run.steps]),
-        "before": vault_digest(run.before),
-        "after": vault_digest(run.after),
-        "diff": render_diff(changes(run)),
-    }
-    if not labelled.label:
-        proof |= {"source": source.id, "family": item.family, "reason": item.reason, "proof": list(item.proof)}
-    return proof
+def draw(material, workers, funnel, progress):
+    """Sets of sketches of every family, none with a request that another has."""
+    tasks = list(wanted_by_family(material).items())
+    requests = set()
+    units = []
+    for drawn, own in progress(workers.each("draw", tasks), total=len(tasks), desc="candidates"):
+        funnel.add(own)
+        for unit in drawn:
+            if said(unit[0].request) in requests:
+                funnel.reject(unit[0].intent, Reject("duplicate", unit[0].request))
+                continue
+            requests.add(said(unit[0].request))
+            units.append(unit)
+            for item in unit:
+                funnel.by_intent[item.intent]["made"] += 1
+    funnel.stages["new"] = sum(map(len, units))
+    return units
 
 
-def changes(run):
-    """What the run changed; traces and times alone are no change."""
-    return diff(run.before, run.after)
+def kto_sources(units, sft, kept, count):
+    """The positives whose mistakes are looked for: those of both sets, and as many others as mistakes are wanted."""
+    known = {item.id: item for item in [*kept, *sft]}
+    others = [item for unit in units for item in unit if item.id not in known]
+    others = generator("reserve").sample(others, min(len(others), count))
+    return [*known.values(), *others]
 
 
-def kto_rows(positives, reserve, material, funnel, progress=iter):
-    """Interleaved positives and proven negatives, and what found no place."""
+def kto_set(units, sft, material, workers, funnel, progress):
+    """(interleaved rows, rows left over, shortages)."""
     quotas = material.quotas
-    wanted = quotas.get("kto_positives") or len(positives)
-    count = quotas.get("kto_negatives") or wanted
-    rng = generator("kto")
-    kept = rng.sample(positives, min(wanted, len(positives)))
-    others = [item for item in reserve if item.run.steps or item.intent.wrong]
-    sources = rng.sample(kept, len(kept)) + rng.sample(others, min(len(others), count))
-    pools = {}
-    rejects = Counter()
-    for source in progress(sources):
-        pools[source.id] = proven_negatives(source, material.words, quotas["max_characters"], rejects)
-    funnel.rejects.update(rejects)
-    funnel.stages["proven wrong"] = sum(map(len, pools.values()))
-    negatives = balanced_negatives(kept, pools, count, quotas)
+    total = quotas.get("kto_positives") or len(sft)
+    count = quotas.get("kto_negatives") or total
+    preferred = frozenset(item.id for item in sft)
+    kept, short = select(units, total, quotas["kto_shapes"], quotas, preferred)
+    sources = kto_sources(units, sft, kept, count)
+    faults = []
+    for found, rejects in progress(workers.each("spoil", sources, 16), total=len(sources), desc="negatives"):
+        faults += found
+        funnel.rejects.update(rejects)
+    funnel.stages["proven wrong"] = len(faults)
+    negatives, more = choose_negatives(faults, kept, count, quotas["negatives"], quotas["paired_share"])
     rows = [Labelled(item, True) for item in kept] + [Labelled(item, False) for item in negatives]
-    rows = rng.sample(rows, len(rows))
-    return interleave(rows, lambda row: row.label, Labelled.keys, lambda row: row.reason)
+    rows = generator("kto").sample(rows, len(rows))
+    ordered, unused = interleave(rows, lambda row: row.label, Labelled.keys, lambda row: row.reason)
+    return ordered, unused, [f"KTO {text}" for text in [*short, *more]]
 
 
-def balanced_negatives(kept, pools, count, quotas):
-    """Negatives that mirror the positives: as many for each tool, and for each kind of answer without a call."""
-    own = {item.id for item in kept}
-    groups = Counter(item.group for item in kept)
-    answers = Counter(positive_kind(item) for item in kept)
-    negatives = []
-    for share, members in ((quotas["paired_share"], own), (1, pools.keys() - own)):
-        chosen = Counter(item.source.group for item in negatives)
-        done = Counter(item.answer_kind for item in negatives)
-        scale = count / len(kept)
-        wanted = {group: round((number * scale - chosen[group]) * share) for group, number in groups.items()}
-        kinds = {kind: round((answers[kind] * scale - done[kind]) * share) for kind in ANSWERS}
-        pool = {key: pools[key] for key in sorted(members)}
-        negatives += choose_negatives(pool, {g: max(0, n) for g, n in wanted.items()}, quotas["negatives"], kinds)
-    return negatives
+def finish(rows, workers, progress):
+    """id -> (row, proof) of all chosen rows, each source made once more."""
+    wanted = defaultdict(set)
+    sources = {}
+    for row in rows:
+        sources[row.source.id] = row.source
+        wanted[row.source.id].add(row.item.id)
+    tasks = [(source, frozenset(wanted[name])) for name, source in sources.items()]
+    done = progress(workers.each("finish", tasks, 16), total=len(tasks), desc="rows")
+    return {name: (row, proof) for made in done for name, row, proof in made}
 
 
-def build(material, funnel, progress=iter):
-    """(SFT rows, KTO rows, KTO rows left over), all as Labelled."""
+def build(material, funnel, progress=plainly, workers=1):
+    """Both sets as Built; the same bytes for every number of worker processes."""
     quotas = material.quotas
-    candidates = make_candidates(material, funnel, progress)
-    chosen = select(candidates, quotas["positives"], quotas["answers"], quotas["caps"])
-    funnel.stages["kept"] = len(chosen)
-    order = generator("order").sample(chosen, len(chosen))
-    taken = {item.id for item in chosen}
-    reserve = [item for item in candidates if item.id not in taken]
-    kto, unused = kto_rows(order, reserve, material, funnel, progress)
-    return [Labelled(item, True) for item in order], kto, unused
+    with Workers(material, workers) as crew:
+        units = draw(material, crew, funnel, progress)
+        chosen, short = select(units, quotas["positives"], quotas["shapes"], quotas)
+        funnel.stages["kept"] = len(chosen)
+        order = generator("order").sample(chosen, len(chosen))
+        kto, unused, more = kto_set(units, order, material, crew, funnel, progress)
+        built = Built([Labelled(item, True) for item in order], kto, unused, short + more)
+        built.finished = finish([*built.sft, *built.kto], crew, progress)
+    return built

@@ -1,13 +1,13 @@
 """Scenario material read from YAML: worlds, intents, words and quotas, checked for their form."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
 
 from lib.errors import CannotRun
-from lib.synth.templates import names_in
+from lib.synth.templates import keys_too, names_in
 from lib.synth.worlds import NOW, series_days
 from lib.vault.records import time_of
 
@@ -23,8 +23,11 @@ STEP_FIELDS = {"tool", "with", "why", "memory", "subgoal", "as", "fails", "empty
 WRONG_FIELDS = {"reason", "change", "call", "tool", "plan", "close", "closes"}
 SERIES_FIELDS = ("path", "every", "count", "head", "pick", "lines")
 INTENT_FIELDS = {
-    "id", "kind", "tool", "slots", "plan", "goal", "asks", "closes", "context", "wrong", "worlds", "weight"
+    "id", "kind", "tool", "slots", "plan", "goal", "asks", "closes", "context", "wrong", "worlds", "weight", "given",
+    "twin",
 }  # fmt: skip
+GIVEN_PARTS = ("without", "with", "swap", "agents")
+SHARED_BY_TWINS = ("slots", "asks", "context", "worlds", "weight")
 BANKS = {
     "additions": "note line", "banners": "note line", "edits": "note old new", "removals": "note text",
     "replaces": "note find replace", "questions": "note ask answer", "names": "query folder about",
@@ -54,6 +57,14 @@ class Intent:
     wrong: tuple
     worlds: tuple  # empty: any world that has what the slots need
     weight: float
+    given: dict  # how the vault differs before the run
+    twin: str  # intents of one twin share slots, asks and context, and get the same requests
+    others: tuple = ()  # the other intents of its twin
+
+    @property
+    def key(self):
+        """What seeds its rows: twins share it."""
+        return self.twin or self.id
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,11 @@ def read_plan(place, steps):
     return tuple(steps)
 
 
+def read_given(place, given):
+    refuse_unknown(f"{place}: given", given, GIVEN_PARTS, "part")
+    return {**given, "without": list(as_tuple(given["without"]))} if "without" in given else given
+
+
 def read_intent(record, source):
     """One Intent from its mapping; a fault names file and intent."""
     if not isinstance(record, dict) or "id" not in record:
@@ -153,6 +169,8 @@ def read_intent(record, source):
         wrong=wrong,
         worlds=as_tuple(record.get("worlds")),
         weight=float(record.get("weight", 1)),
+        given=read_given(place, record.get("given") or {}),
+        twin=str(record.get("twin", "")),
     )
     check_names(place, intent)
     return intent
@@ -164,7 +182,7 @@ def check_names(place, intent):
     if not intent.closes:
         raise CannotRun(f"{place}: closes must hold at least one last sentence.")
     used = [text for _, text in intent.asks] + list(intent.closes) + [list(map(dict, intent.plan))]
-    used += [list(intent.goal), {key: list(value) for key, value in intent.context.items()}]
+    used += [list(intent.goal), {key: list(value) for key, value in intent.context.items()}, keys_too(intent.given)]
     for name in sorted(set().union(*map(names_in, used))):
         if name not in known:
             raise CannotRun(f"{place}: {{{name}}} is neither a slot nor the `as` name of a call.")
@@ -175,7 +193,43 @@ def read_intents(path):
     records = read_yaml(path) or []
     if not isinstance(records, list):
         raise CannotRun(f"{path}: must be a list of intents, each starting with '- id:'.")
-    return [read_intent(record, path.name) for record in records]
+    first = {}  # twin -> the record in which its asks are written
+    for place, record in enumerate(records):
+        twin = record.get("twin") if isinstance(record, dict) else None
+        if twin and first.setdefault(twin, record) is not record:
+            records[place] = like_twin(f"{path.name}: {record.get('id')}", record, first[twin])
+    return with_twins([read_intent(record, path.name) for record in records])
+
+
+def like_twin(place, record, first):
+    """The record of a later twin with what the first one wrote for all of them."""
+    again = [name for name in SHARED_BY_TWINS if name in record]
+    if again:
+        raise CannotRun(f"{place}: {again[0]} belongs to the first record of a twin, here {first.get('id')}.")
+    return {**record, **{name: first[name] for name in SHARED_BY_TWINS if name in first}}
+
+
+def with_twins(intents):
+    """The intents, each with the others of its twin; a twin needs two and one first call."""
+    by_twin = {}
+    for intent in intents:
+        by_twin.setdefault(intent.twin, []).append(intent)
+    for name, members in by_twin.items():
+        place = f"{members[0].source}: {members[0].id}"
+        if name and len(members) < 2:
+            raise CannotRun(f"{place}: twin {name} has no second record in this file.")
+        if name and any(first_call(item) != first_call(members[0]) or not item.plan for item in members):
+            raise CannotRun(f"{place}: the first call of twin {name} must be the same in all its records.")
+    return [
+        replace(item, others=tuple(other for other in by_twin[item.twin] if other is not item)) if item.twin else item
+        for item in intents
+    ]
+
+
+def first_call(intent):
+    """The call that twins share: it must not know yet what it will show."""
+    first = intent.plan[0] if intent.plan else {}
+    return {key: value for key, value in first.items() if key not in ("fails", "empty")}
 
 
 def read_world(path):

@@ -15,8 +15,8 @@ FAMILY_OF_REASON = {
     "incomplete": "world", "extra-effect": "world", "wrong-order": "process", "no-lookup": "process",
     "dropped-call": "process", "repeated-call": "process", "guessed-id": "process",
     "acts-instead-of-asking": "decision", "needless-question": "decision", "needless-refusal": "decision",
-    "needless-call": "decision", "false-claim": "honesty", "claim-without-call": "honesty",
-    "claims-after-error": "honesty",
+    "needless-call": "decision", "ignores-result": "decision", "false-claim": "honesty",
+    "claim-without-call": "honesty", "claims-after-error": "honesty",
 }  # fmt: skip
 
 
@@ -196,9 +196,16 @@ def written_drafts(candidate):
             continue
 
 
+def twin_drafts(candidate):
+    """What would be right in the vault of a twin."""
+    for other in candidate.intent.others:
+        yield Draft("decision", "ignores-result", (), plan=other.plan, closes=other.closes)
+
+
 def all_drafts(candidate, words, rng):
     """Every suspected mistake for one positive, the author's first."""
     yield from written_drafts(candidate)
+    yield from twin_drafts(candidate)
     if candidate.run.steps:
         yield from world_drafts(candidate, rng)
         yield from process_drafts(candidate, rng)

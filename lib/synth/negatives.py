@@ -1,19 +1,17 @@
 """Negative rows: suspected mistakes run in the vault, kept only with a proof that they are wrong."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 
 from lib.synth.mutations import all_drafts
 from lib.synth.phrasing import first_that_fills
 from lib.synth.plans import Run, effect, goal_holds, run_calls, run_plan, schema_findings
-from lib.synth.rows import ACTING, example_row
+from lib.synth.rows import example_row
 from lib.synth.seeds import digest, dump_row, generator
 from lib.synth.templates import Gap, sentence_case
 from lib.synth.visible import unbacked_claims
 
 HONEST_SHARE = 0.6  # of answers after an error, how many admit it
-CLOSELY_USED = 2  # negatives made from one positive
-ANSWERS = ("ask", "refuse", "direct")  # kinds of answer without a call
 
 
 @dataclass(frozen=True)
@@ -27,22 +25,10 @@ class Negative:
     proof: tuple  # (code, detail)
     run: Run = field(repr=False)
     answer: str
-    size_gap: int  # characters more or fewer than the positive's row
 
     @property
     def request(self):
         return self.source.request
-
-    @property
-    def answer_kind(self):
-        return answer_kind(self.run, self.reason)
-
-
-def answer_kind(run, reason):
-    """call, ask, refuse or direct: what a reader would say this answer does."""
-    if run.steps:
-        return "call"
-    return {"needless-question": "ask", "needless-refusal": "refuse"}.get(reason, "direct")
 
 
 def prove(candidate, run, answer):
@@ -97,7 +83,6 @@ def answer_for(candidate, draft, run, words, rng):
 def proven_negatives(candidate, words, limit, rejects):
     """Every proven negative of one positive, at most one for each reason and answer."""
     rng = generator("negatives", candidate.id)
-    own_size = len(example_row(candidate.request, candidate.run, candidate.answer, True)["conversations"][1]["content"])
     seen = Counter()
     found = []
     for draft in all_drafts(candidate, words, rng):
@@ -126,80 +111,5 @@ def proven_negatives(candidate, words, limit, rejects):
             continue
         seen[draft.reason] += 1
         identity = digest("negative", candidate.id, dump_row(row))
-        gap = abs(size - own_size)
-        found.append(Negative(identity, candidate, draft.family, draft.reason, proof, run, answer, gap))
+        found.append(Negative(identity, candidate, draft.family, draft.reason, proof, run, answer))
     return found
-
-
-def bucket(negative):
-    """What a negative is counted under: its kind of answer when it calls nothing, else its family."""
-    return negative.family if negative.answer_kind == "call" else negative.answer_kind
-
-
-class Choice:
-    """Negatives taken so far, and which one of a group should come next."""
-
-    def __init__(self, pools, targets):
-        self.targets = targets  # bucket -> wanted
-        self.taken, self.reasons, self.sources = Counter(), Counter(), Counter()
-        self.stock = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))  # group, bucket, reason
-        for pool in pools.values():
-            for negative in pool:
-                self.stock[negative.source.group][bucket(negative)][negative.reason].append(negative)
-        for buckets in self.stock.values():
-            for reasons in buckets.values():
-                for items in reasons.values():
-                    items.sort(key=preference)
-
-    def shortfall(self, name):
-        return (self.targets.get(name, 0) - self.taken[name]) / max(1, self.targets.get(name, 0))
-
-    def next_of(self, group):
-        """The negative of a group whose bucket is furthest behind, then whose reason and source were used least."""
-        buckets = self.stock[group]
-        for name in sorted(buckets, key=lambda name: (-self.shortfall(name), name)):
-            if name in ANSWERS and self.shortfall(name) <= 0:
-                continue
-            for reason in sorted(buckets[name], key=lambda reason: (self.reasons[name, reason], reason)):
-                items = [item for item in buckets[name][reason] if self.sources[item.source.id] < CLOSELY_USED]
-                if items:
-                    return self.take(name, min(items, key=lambda item: self.sources[item.source.id]))
-        return None
-
-    def take(self, name, negative):
-        self.stock[negative.source.group][name][negative.reason].remove(negative)
-        self.taken[name] += 1
-        self.reasons[name, negative.reason] += 1
-        self.sources[negative.source.id] += 1
-        return negative
-
-
-def preference(negative):
-    """Mistakes that run before those an error gives away, rows as long as the positive before others."""
-    return negative.proof[0] == "error", negative.size_gap // 50, negative.id
-
-
-def choose_negatives(pools, wanted, shares, answers):
-    """Proven negatives: as many from each group as wanted, families by share, reasons and sources in turn.
-
-    pools: source id -> its negatives.  wanted: group -> count.  answers: kind of answer without a call -> count.
-    """
-    calls = sum(wanted.values()) - sum(answers.values())
-    total = sum(shares.values())
-    choice = Choice(pools, {**{family: calls * share / total for family, share in shares.items()}, **answers})
-    left = dict(wanted)
-    chosen = []
-    while any(left.values()):
-        for group in sorted(left):
-            if left[group]:
-                negative = choice.next_of(group)
-                left[group] = left[group] - 1 if negative else 0
-                chosen += [negative] if negative else []
-    return chosen
-
-
-def positive_kind(candidate):
-    """call, ask, refuse or direct for a positive."""
-    if candidate.run.steps or candidate.intent.kind in ACTING:
-        return "call"
-    return {"ask": "ask", "cannot": "refuse"}.get(candidate.intent.kind, "direct")

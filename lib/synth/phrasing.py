@@ -109,7 +109,7 @@ class Context:
         own = self.intent.context.get(name, ())
         # The intent speaks of its main call; a later call is better described by its tool.
         first, second = (general, own) if number and name in ("why", "subgoal") else (own, general)
-        options = given or first or second or self.intent.id.replace("-", " ")
+        options = given or first or second or self.intent.key.replace("-", " ")
         options = [options] if isinstance(options, str) else options
         return first_that_fills(options, {**self.scope, **scope}, rng, self.seen)
 

@@ -160,33 +160,40 @@ def goal_holds(run, goals, scope):
 # ---------------------------------------------------------------------------------- what changed
 
 
-def content(vault):
-    """What a vault holds, without clocks, fresh ids and the trace of the calls themselves."""
-    names = {item.id: item.name for item in [*vault.workspaces.values(), *vault.sessions.values()]}
+# Fields of records that every run fills differently.
+VOLATILE = {
+    "workspaces": ("id", "created", "last_accessed"),
+    "sessions": ("id", "created", "ended"),
+    "states": ("id", "created"),
+    "agents": ("id",),
+}
 
-    def records(items, *dropped):
-        rows = []
-        for item in items:
-            row = {key: value for key, value in asdict(item).items() if key not in dropped}
-            rows.append(
-                {key: names.get(value, value) if isinstance(value, str) else value for key, value in row.items()}
-            )
-        return sorted(rows, key=dump_arguments)
 
+def content(vault, parts=tuple(VOLATILE)):
+    """What a vault holds, without clocks, fresh ids and the trace of the calls themselves; of records only `parts`."""
     return {
         **{f"note {path}": note.text for path, note in vault.notes.items()},
         **{f"folder {path}": True for path in vault.folders},
-        "workspaces": records(vault.workspaces.values(), "id", "created", "last_accessed"),
-        "sessions": records(vault.sessions.values(), "id", "created", "ended"),
-        "states": records(vault.states.values(), "id", "created"),
-        "agents": records(vault.agents.values(), "id"),
+        **{part: lasting(vault, part) for part in parts},
         "commands": list(vault.commands_run),
         "window": list(vault.window.open),
         "active": vault.window.active,
     }
 
 
+def lasting(vault, part):
+    """The records of one part without what is volatile, their owners by name."""
+    names = {item.id: item.name for item in [*vault.workspaces.values(), *vault.sessions.values()]}
+    rows = []
+    for item in getattr(vault, part).values():
+        row = {key: value for key, value in asdict(item).items() if key not in VOLATILE[part]}
+        rows.append({key: names.get(value, value) if isinstance(value, str) else value for key, value in row.items()})
+    return sorted(rows, key=dump_arguments)
+
+
 def effect(run):
     """What the run changed: a mapping from place to new value (None: gone), empty when nothing did."""
-    before, after = content(run.before), content(run.after)
+    # Clones share their records, so that the parts which no call touched are told apart at once.
+    touched = [part for part in VOLATILE if getattr(run.before, part) != getattr(run.after, part)]
+    before, after = content(run.before, touched), content(run.after, touched)
     return {key: after.get(key) for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)}

@@ -1,12 +1,13 @@
 """Rows run again: what a shipped row says is compared, byte for byte, with what the simulator says now."""
 
 from lib.chat import Result, Text, example_from_row
-from lib.synth.build import changes
+from lib.synth.given import changed_vault
 from lib.synth.plans import run_calls, schema_findings
 from lib.synth.rows import example_row
 from lib.synth.seeds import digest, dump_row
+from lib.synth.templates import Gap
+from lib.vault import diff, render_diff
 from lib.vault import digest as vault_digest
-from lib.vault import render_diff
 
 
 def replay(row, worlds, proof):
@@ -21,7 +22,13 @@ def replay(row, worlds, proof):
     request = "".join(part.text for part in example.turns[0].parts if isinstance(part, Text))
     answer = "".join(part.text for part in example.turns[-1].parts if isinstance(part, Text))
     calls = [(call.name, call.arguments) for call in example.calls]
-    run = run_calls(worlds.get(proof["world"], proof["seed"]).vault, calls)
+    vault = worlds.get(proof["world"], proof["seed"]).vault
+    if "given" in proof:
+        try:
+            vault = changed_vault(vault, proof["given"])
+        except Gap as gap:
+            return "given", str(gap)
+    run = run_calls(vault, calls)
     shown = [part.content for part in example.turns[-1].parts if isinstance(part, Result)]
     for number, (step, found) in enumerate(zip(run.steps, shown, strict=True), 1):
         if step.result != found:
@@ -31,7 +38,7 @@ def replay(row, worlds, proof):
     for name, value in (("before", vault_digest(run.before)), ("after", vault_digest(run.after))):
         if value != proof[name]:
             return name, f"the vault {name} the calls is another one"
-    if render_diff(changes(run)) != proof["diff"]:
+    if render_diff(diff(run.before, run.after)) != proof["diff"]:
         return "diff", "the calls change something else"
     if proof["label"] and schema_findings(run):
         return "schema", schema_findings(run)[0].message

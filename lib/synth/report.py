@@ -5,36 +5,54 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
-from lib.synth.negatives import positive_kind
+from lib.synth.kto import is_decision, separation
 from lib.synth.rows import example_row
 from lib.synth.seeds import dump_row
+from lib.synth.sketches import ANSWERS
 
 
 def counted(counter, most=None):
     return ", ".join(f"{name} {count}" for name, count in counter.most_common(most))
 
 
-def print_build(material, funnel, sft, kto, unused):
-    """The funnel, rows by tool, negatives by reason, and intents that yield nothing, on stderr."""
+def print_build(material, funnel, built):
+    """The funnel, rows by shape and tool, negatives by reason, what was short, and silent intents, on stderr."""
     console = Console(stderr=True, width=140)
     stages = ("asked", "held", "new", "kept", "proven wrong")
     console.print("  ->  ".join(f"{name} {funnel.stages[name]}" for name in stages))
     console.print(f"rejects: {counted(funnel.rejects)}")
-    tools = Counter(row.item.group for row in sft)
+    sft = [row.item for row in built.sft]
+    console.print(f"shapes: {counted(Counter(item.shape for item in sft))}, in pairs {sum(bool(i.twin) for i in sft)}")
+    tools = Counter(item.group for item in sft)
     console.print(f"positives, fewest first: {', '.join(f'{name} {n}' for name, n in reversed(tools.most_common()))}")
-    console.print(f"worlds: {counted(Counter(row.item.expanded.world for row in sft))}")
-    negatives = [row.item for row in kto if not row.label]
-    console.print(f"negatives: {counted(Counter(item.family for item in negatives))}")
-    console.print(f"reasons: {counted(Counter(item.reason for item in negatives))}")
-    kinds = Counter((positive_kind(row.item) if row.label else row.item.answer_kind, row.label) for row in kto)
-    console.print("answers, true/false: " + ", ".join(
-        f"{kind} {kinds[kind, True]}/{kinds[kind, False]}" for kind in ("call", "ask", "refuse", "direct")
-    ))  # fmt: skip
-    if unused:
-        console.print(f"left over by interleaving: {len(unused)}")
+    calls = Counter(tool for item in sft for tool in item.tools)
+    console.print(f"calls: {calls.total()}, most called: {counted(calls, 5)}")
+    console.print(f"worlds: {counted(Counter(item.world for item in sft))}")
+    print_kto(console, built.kto)
+    if built.unused:
+        console.print(f"left over by interleaving: {len(built.unused)}")
+    for text in built.shortages:
+        console.print(f"[yellow]short:[/] {text}", highlight=False)
     silent = [intent.id for intent in material.intents if not funnel.by_intent[intent.id]["made"]]
     for name in silent:
         console.print(f"[yellow]{name} yields nothing:[/] {reasons_of(funnel, name)}", highlight=False)
+
+
+def print_kto(console, rows):
+    """Families, reasons, and how the two labels compare."""
+    true = [row.item for row in rows if row.label]
+    false = [row.item for row in rows if not row.label]
+    console.print(f"KTO shapes: {counted(Counter(item.shape for item in true))}")
+    console.print(f"negatives: {counted(Counter(item.family for item in false))}")
+    console.print(f"reasons: {counted(Counter(item.reason for item in false))}")
+    kinds = Counter((row.item.answer_kind, row.label) for row in rows)
+    console.print("answers, true/false: " + ", ".join(
+        f"{kind} {kinds[kind, True]}/{kinds[kind, False]}" for kind in ("call", *ANSWERS)
+    ))  # fmt: skip
+    decisions = sum(is_decision(row.source, "" if row.label else row.item.family) for row in rows)
+    console.print(f"decision rows: {decisions} of {len(rows)}")
+    told = separation(true, false)
+    console.print("labels told apart by (0.5: not at all): " + ", ".join(f"{k} {v:.2f}" for k, v in told.items()))
 
 
 def reasons_of(funnel, name):

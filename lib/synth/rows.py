@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from lib.chat import Call, Example, Result, Text, Turn, to_text_row
+from lib.synth.given import changed_vault, fill_given
 from lib.synth.phrasing import Context, close_text, request_text, too_long
 from lib.synth.plans import Run, effect, goal_holds, run_plan, schema_findings
 from lib.synth.seeds import digest, dump_row, generator
@@ -21,6 +22,7 @@ class Reject(Exception):
         super().__init__(f"{code}: {detail}" if detail else code)
         self.code = code
         self.detail = detail
+        self.intent = None  # set where candidates of several intents are made together
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Candidate:
     answer: str
     plan: tuple = field(repr=False)
     context: Context = field(repr=False)
+    number: int = 0  # which try of its intent
+    given: dict = field(default_factory=dict)  # how the vault was changed before the run
 
     @property
     def tool(self):
@@ -69,13 +73,14 @@ class Worlds:
         return self.built[key]
 
     def choose(self, intent, number):
-        """The world for the number-th try of an intent: all worlds in turn, each intent from another start."""
+        """(world, template) of the number-th try: all worlds in turn, and each with one request after the other."""
         names = [name for name in self.material.worlds if not intent.worlds or name in intent.worlds]
         if not names:
             raise Reject("no-world", ", ".join(intent.worlds))
-        offset = int(digest(intent.id), 16)
-        seed = (offset // 7 + number // len(names)) % self.seeds
-        return self.get(names[(offset + number) % len(names)], seed)
+        offset, start = int(digest(intent.key), 16), int(digest(intent.key, "ask"), 16)
+        round_number, place = divmod(number, len(names))
+        expanded = self.get(names[(offset + number) % len(names)], (offset // 7 + round_number) % self.seeds)
+        return expanded, intent.asks[(start + place + round_number) % len(intent.asks)]
 
 
 def example_row(request, run, answer, label):
@@ -101,16 +106,16 @@ def bind(intent, expanded, rng):
 
 def make_candidate(intent, number, worlds, words, limit):
     """The number-th candidate of an intent; raises Reject with the reason when there is none."""
-    key = (intent.id, number)
+    key = (intent.key, number)
     rng = generator("row", *key)
-    expanded = worlds.choose(intent, number)
+    expanded, (act, template) = worlds.choose(intent, number)
     scope = bind(intent, expanded, rng)
-    offset = int(digest(intent.id, "ask"), 16)
-    act, template = intent.asks[(offset + number) % len(intent.asks)]
     context = Context(key, intent, expanded, scope, words)
     try:
         request = context.request = request_text(act, template, scope, words, rng)
-        run = run_plan(expanded.vault, intent.plan, scope, context)
+        given = fill_given(intent.given, scope)
+        vault = changed_vault(expanded.vault, given) if given else expanded.vault
+        run = run_plan(vault, intent.plan, scope, context)
         answer = close_text(intent, run, scope, request, rng)
     except Unseen as unseen:
         raise Reject("unseen", str(unseen)) from None
@@ -122,8 +127,8 @@ def make_candidate(intent, number, worlds, words, limit):
     size = len(row["conversations"][0]["content"]) + len(row["conversations"][1]["content"])
     if size > limit:
         raise Reject("too-long", f"{size} characters")
-    frame = digest(intent.id, template)
-    candidate = Candidate(
+    frame = digest(intent.key, template)
+    return Candidate(
         digest("positive", dump_row(row)),
         intent,
         expanded,
@@ -135,8 +140,9 @@ def make_candidate(intent, number, worlds, words, limit):
         answer,
         intent.plan,
         context,
+        number,
+        given,
     )
-    return candidate
 
 
 def check_run(intent, run, scope, context, request):
@@ -175,8 +181,8 @@ def check_necessary(intent, run, scope, context, request):
     """Refuse a plan of which a call can be dropped: goal still true, every value still known."""
     wanted = effect(run)
     for dropped, planned in enumerate(intent.plan):
-        if planned.get("fails") or planned.get("empty"):
-            continue  # it changes nothing: what it shows is why the next call is needed
+        if planned.get("fails") or planned.get("empty") or (intent.twin and dropped == 0):
+            continue  # what it shows is why the next call is needed; of twins lib.synth.twins proves it
         try:
             shorter = run_plan(run.before, intent.plan[:dropped] + intent.plan[dropped + 1 :], scope, context)
         except Gap:

@@ -148,3 +148,10 @@ def names_in(template):
     if isinstance(template, list):
         return set().union(*map(names_in, template)) if template else set()
     return set()
+
+
+def keys_too(value):
+    """A JSON value with the keys of its mappings among its items, for names_in."""
+    if isinstance(value, dict):
+        return [*value, *map(keys_too, value.values())]
+    return [keys_too(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,113 @@
+"""Selection: quotas by shape, pairs whole or not at all, caps, and no luck in the order of the candidates."""
+
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lib.synth.selection import rows_by_shape, select, trigrams
+from lib.synth.sketches import Measures, Sketch
+
+CAPS = {"frame": 5, "value": 3, "world_share": 1}
+SHARES = {"single": 0.5, "several": 0.2, "lookup": 0.2, "ask": 0.1}
+TOOLS = ("append", "move", "read", "toggle")
+
+
+def sketch(number, shape="single", tool="append", tools=None, twin="", key="", frame=""):
+    words = f"{tool} the note {tool}{number} to {shape}{number} and then number {number * 31 % 97}"
+    name = key or f"{tool}-{shape}"
+    return Sketch(
+        id=f"{number:04d}{twin[:1]}{tool}{shape}", intent=name, key=name, number=number,
+        kind={"lookup": "lookup", "ask": "ask"}.get(shape, "act"), tool="" if shape == "ask" else tool,
+        tools=tools or {"ask": ()}.get(shape, (tool,)), frame=frame or f"{tool}{shape}{number % 40}",
+        binding=str(number),
+        world=f"world{number % 4}", request=words, measures=Measures(30, 700, 1, 0, 40.0), twin=twin, shape=shape,
+    )  # fmt: skip
+
+
+def stock(each=60):
+    units = [(sketch(n, shape, tool),) for shape in SHARES for tool in TOOLS for n in range(each)]
+    for n in range(30):
+        twin = f"pair/{n}"
+        pair = (sketch(900 + n, "lookup", twin=twin, key="pair"), sketch(900 + n, "ask", twin=twin, key="pair"))
+        units.append(pair)
+    return units
+
+
+def quotas(**changes):
+    return {"caps": CAPS, "twins": 0.1, "least_per_tool": 0.05, **changes}
+
+
+def test_the_quota_of_every_shape_is_held():
+    chosen, short = select(stock(), 200, SHARES, quotas())
+    assert Counter(item.shape for item in chosen) == {"single": 100, "several": 40, "lookup": 40, "ask": 20}
+    assert short == []
+
+
+def test_tools_take_turns():
+    chosen, _ = select(stock(), 200, SHARES, quotas())
+    tools = Counter(item.tool for item in chosen if item.tool)
+    assert max(tools.values()) - min(tools.values()) <= 1 + 20  # a pair cannot choose its tool
+
+
+def test_both_rows_of_a_pair_are_taken_or_none():
+    chosen, _ = select(stock(), 200, SHARES, quotas())
+    pairs = Counter(item.twin for item in chosen if item.twin)
+    assert len(pairs) == 10
+    assert set(pairs.values()) == {2}
+
+
+def test_the_order_of_the_candidates_does_not_matter():
+    units = stock(30)
+    assert select(units, 120, SHARES, quotas())[0] == select(list(reversed(units)), 120, SHARES, quotas())[0]
+
+
+def test_a_shape_that_runs_out_is_named_with_its_number_and_made_up_by_others():
+    units = [unit for unit in stock() if unit[0].shape != "several" or unit[0].number < 5]
+    chosen, short = select(units, 200, SHARES, quotas())
+    assert len(chosen) == 200
+    assert "several: 20 of 40 rows short" in short
+
+
+def test_a_tool_below_its_floor_and_missing_pairs_are_named():
+    units = [unit for unit in stock() if unit[0].tool != "move" or unit[0].number < 1]
+    _, short = select(units, 200, SHARES, quotas(twins=0.5))
+    assert "move: 3 rows, 10 wanted" in short
+    assert [text for text in short if text.startswith("twins: ")]
+
+
+def test_no_frame_world_or_value_is_used_more_often_than_allowed():
+    units = [(sketch(n, frame=f"frame{n % 3}"),) for n in range(40)]
+    chosen, short = select(units, 30, {"single": 1}, quotas(twins=0, caps={**CAPS, "frame": 4}))
+    assert max(Counter(item.frame for item in chosen).values()) == 4
+    assert "all shapes: 18 of 30 rows short" in short
+
+
+def test_the_five_most_called_tools_stay_within_their_share():
+    tools = [f"tool{n}" for n in range(20)]
+    units = [(sketch(n * 50 + m, tool=name),) for n, name in enumerate(tools) for m in range(20)]
+    units += [(sketch(2000 + n, "several", tool=tools[n % 20], tools=("tool0", tools[n % 20])),) for n in range(200)]
+    shares = {"single": 0.5, "several": 0.5}
+    chosen, _ = select(units, 200, shares, quotas(twins=0, top_five_calls=0.4))
+    calls = Counter(tool for item in chosen for tool in item.tools)
+    assert sum(number for _, number in calls.most_common(5)) <= 0.4 * 300
+    free, _ = select(units, 200, shares, quotas(twins=0))
+    assert Counter(tool for item in free for tool in item.tools)["tool0"] > calls["tool0"]
+
+
+def test_preferred_rows_go_first():
+    units = stock()
+    preferred = frozenset(unit[0].id for unit in units[::3])
+    chosen, _ = select(units, 40, SHARES, quotas(twins=0), preferred)
+    assert sum(item.id in preferred for item in chosen) > 30
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 3000), st.dictionaries(st.sampled_from("abcdef"), st.floats(0.01, 1), min_size=1))
+def test_rows_by_shape_add_up(total, shares):
+    assert sum(rows_by_shape(total, shares).values()) == total
+
+
+def test_trigrams_of_a_short_request_are_the_request():
+    assert trigrams("Delete it") == {("delete", "it")}
+    assert trigrams("a b c d") == {("a", "b", "c"), ("b", "c", "d")}
