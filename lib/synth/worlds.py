@@ -143,7 +143,8 @@ def vault_entities(vault):
     sessions = [
         Entity(
             id=item.id, name=item.name, description=item.description, goal=item.goal,
-            workspace=names.get(item.workspace_id, ""), kind="session", current=item.id == vault.current_session,
+            workspace=names.get(item.workspace_id, ""), workspace_id=item.workspace_id,
+            kind="session", current=item.id == vault.current_session,
             here=item.workspace_id == vault.current_workspace,
         )
         for item in vault.sessions.values()
