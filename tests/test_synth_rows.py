@@ -7,6 +7,7 @@ from lib.chat import example_from_row
 from lib.errors import CannotRun
 from lib.synth.material import read_intents, read_yaml
 from lib.synth.rows import Worlds, example_row
+from lib.synth.worlds import candidates as slot_values
 from lib.synth.worlds import expand
 from lib.toolset import load_toolset
 from lib.vault import digest
@@ -251,3 +252,14 @@ def test_two_series_cannot_share_notes(tmp_path):
 def test_worlds_are_built_once(tmp_path):
     worlds = Worlds(material(tmp_path), 4)
     assert worlds.get("boat", 1) is worlds.get("boat", 1)
+
+
+def test_other_than_leaves_out_the_same_folder_the_folder_of_a_note_and_the_note_of_a_record(tmp_path):
+    expanded = expand(world(tmp_path), 0)
+    archive = next(item for item in expanded.entities["folder"] if item["path"] == "Archive")
+    move = expanded.banks["moves"][0]
+    scope = {"a": archive, "m": move}
+    assert archive not in slot_values(expanded, {"folder": {"other_than": "a"}}, scope)
+    assert "Boat" in [item["path"] for item in slot_values(expanded, {"folder": {"other_than": "a"}}, scope)]
+    assert "Boat" not in [item["path"] for item in slot_values(expanded, {"folder": {"other_than": "m.note"}}, scope)]
+    assert move["note"] not in slot_values(expanded, {"note": {"other_than": "m"}}, scope)

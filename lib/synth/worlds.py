@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lib.synth.seeds import generator
-from lib.synth.templates import ABSENT, Entity, path_fields, plain
+from lib.synth.templates import ABSENT, Entity, look_up, path_fields, plain
 from lib.vault import Vault
 from lib.vault.defaults import COMMANDS, MODELS
 from lib.vault.state import Window
@@ -209,8 +209,10 @@ def matches(entity, query, scope):
     """Whether an entity fits a query of an intent."""
     for key, wanted in query.items():
         if key == "other_than":
-            other = scope.get(wanted)
-            fits = other is None or plain(other.get(entity.get("kind"), other)) != plain(entity)
+            other, kind = look_up(scope, wanted), entity.get("kind")
+            if isinstance(other, dict) and other.get("kind") != kind:
+                other = other.get(kind, other)  # the note of a record, the folder of a note
+            fits = other is ABSENT or plain(other) != plain(entity)
         elif key == "under":
             fits = entity["path"].startswith(str(wanted).rstrip("/") + "/")
         elif key == "not_under":
