@@ -59,8 +59,8 @@ LIGHT   := .venv/.ready-base
 READY   := .venv/.ready-$(PLATFORM)
 endif
 
-SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA FLOOR RUN QUANTS BACKEND MODEL PROMPTS \
-  SFT_ARGS KTO_ARGS EVAL_ARGS SERVE_ARGS DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
+SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT FLOOR RUN QUANTS BACKEND MODEL PROMPTS \
+  SFT_ARGS KTO_ARGS EVAL_ARGS SERVE_ARGS INTERLEAVE_ARGS DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
 # Read by the build and the search of llama.cpp.
 export LLAMA_CMAKE LLAMA_CPP
@@ -129,7 +129,7 @@ demo: $(READY) ## Whole pipeline: data, SFT, KTO, GGUF, evaluation, one table
 	  --make $(MAKE_COMMAND) $(if $(call on,RESUME),--resume)
 
 ##@ Data
-.PHONY: validate coverage datasets recheck inspect
+.PHONY: validate coverage datasets recheck interleave inspect
 ifdef DATA
 validate: $(LIGHT) ## Check datasets/*.jsonl, or DATA=<files>, against the tool schemas
 	$(PYTHON) -m scripts.validate $(DATA)
@@ -150,6 +150,9 @@ datasets/syngen_tools_sft.jsonl datasets/syngen_tools_kto.jsonl: | $(LIGHT)
 
 recheck: $(LIGHT) ## Run every call of the shipped datasets again and compare
 	$(PYTHON) -m scripts.recheck
+
+interleave: $(LIGHT) ## Put DATA=<file> into KTO order: OUT=<file>, INTERLEAVE_ARGS=--force
+	$(PYTHON) -m scripts.interleave $(KTO_DATA) --out $(or $(OUT),build/interleaved/$(notdir $(firstword $(KTO_DATA)))) $(INTERLEAVE_ARGS)
 
 inspect: $(READY) ## Show an example as tokens, and which of them are trained
 	$(PYTHON) -m scripts.inspect $(MODEL_FLAGS) $(SFT_DATA)
