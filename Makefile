@@ -60,7 +60,7 @@ READY   := .venv/.ready-$(PLATFORM)
 endif
 
 SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT FLOOR RUN QUANTS BACKEND MODEL PROMPTS \
-  SFT_ARGS KTO_ARGS EVAL_ARGS SERVE_ARGS INTERLEAVE_ARGS DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
+  SFT_ARGS KTO_ARGS EVAL_ARGS SERVE_ARGS INTERLEAVE_ARGS EXPORT_ARGS DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
 # Read by the build and the search of llama.cpp.
 export LLAMA_CMAKE LLAMA_CPP
@@ -129,7 +129,7 @@ demo: $(READY) ## Whole pipeline: data, SFT, KTO, GGUF, evaluation, one table
 	  --make $(MAKE_COMMAND) $(if $(call on,RESUME),--resume)
 
 ##@ Data
-.PHONY: validate coverage datasets recheck interleave inspect
+.PHONY: validate coverage datasets recheck interleave export inspect
 ifdef DATA
 validate: $(LIGHT) ## Check datasets/*.jsonl, or DATA=<files>, against the tool schemas
 	$(PYTHON) -m scripts.validate $(DATA)
@@ -153,6 +153,9 @@ recheck: $(LIGHT) ## Run every call of the shipped datasets again and compare
 
 interleave: $(LIGHT) ## Put DATA=<file> into KTO order: OUT=<file>, INTERLEAVE_ARGS=--force
 	$(PYTHON) -m scripts.interleave $(KTO_DATA) --out $(or $(OUT),build/interleaved/$(notdir $(firstword $(KTO_DATA)))) $(INTERLEAVE_ARGS)
+
+export: $(LIGHT) ## Write DATA=<file> in the other form: FORMAT=native|text, OUT=<file>
+	$(PYTHON) -m scripts.export $(SFT_DATA) --format $(FORMAT) --out $(or $(OUT),build/$(FORMAT)/$(notdir $(firstword $(SFT_DATA)))) $(EXPORT_ARGS)
 
 inspect: $(READY) ## Show an example as tokens, and which of them are trained
 	$(PYTHON) -m scripts.inspect $(MODEL_FLAGS) $(SFT_DATA)
