@@ -141,8 +141,9 @@ endif
 coverage: $(LIGHT) ## Count examples and calls per tool; fail below FLOOR examples
 	$(PYTHON) -m scripts.coverage $(or $(DATA),$(SOURCES)) $(if $(FLOOR),--floor $(FLOOR))
 
-datasets: $(LIGHT) ## Write the shipped datasets again from datasets/scenarios/
+datasets: $(LIGHT) ## Write the shipped datasets again from datasets/scenarios/, and their card
 	$(PYTHON) -m scripts.datasets
+	$(PYTHON) -m scripts.cards
 
 # No prerequisites: the shipped files are only made here when they are gone.
 datasets/syngen_tools_sft.jsonl datasets/syngen_tools_kto.jsonl: | $(LIGHT)
