@@ -46,12 +46,11 @@ def main(data, out, force, as_json):
     report = {"data": str(data), "out": str(out), **order_report(source, order)}
     with progress(total=sum(source.sizes), desc=str(out), unit="B") as bar:
         copy_rows(source, order, out, bar.update)
+    for line in summary(report):
+        log(line)
     if as_json:
         advice = {"data": advise(**source.counts()), "out": advise(**source.counts(order))}
         click.echo(json.dumps(report | {"advice": advice}, indent=1))
-        return
-    for line in summary(report):
-        log(line)
 
 
 def order_report(source, order) -> dict:
@@ -75,6 +74,7 @@ def order_report(source, order) -> dict:
         "alternates": all(source.labels[row] == (place % 2 == 0) for place, row in enumerate(order)),
         "close_pairs": len(close_pairs(order, lambda row: (source.prompts[row],))),
         "shared_prompt_partners": {size: sum(found == size for found, _ in clashes) for size in BATCH_SIZES},
+        "last_row_alone": [size for size in BATCH_SIZES if len(order) % size == 1],
     }
 
 
@@ -89,6 +89,8 @@ def summary(report):
             yield f"left over: {found['true']} true, {found['false']} false: {REASONS[why]}"
     if lines:
         yield f"left-over lines: {', '.join(map(str, lines[:10]))}{', ... (--json lists all)' if lines[10:] else ''}"
+    if alone := ", ".join(map(str, report["last_row_alone"])):
+        yield f"at batch size {alone} the last row stands alone: TRL pairs it with itself, `make kto` leaves none alone"
     yield from sentences(**written)
     if rows != written:
         yield "if you train on the whole file instead:"

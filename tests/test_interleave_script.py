@@ -103,6 +103,12 @@ def test_a_surplus_is_left_out_evenly_and_said_why(write, tmp_path):
     assert max(b - a for a, b in zip(lines, lines[1:], strict=False)) <= 6
 
 
+def test_a_last_row_alone_is_said(write, tmp_path):
+    data = write(*[row(n, n % 2 == 0) for n in range(17)])
+    assert report_of(data, tmp_path / "out.jsonl")["last_row_alone"] == [2, 4, 8, 16]
+    assert "at batch size 2, 4, 8, 16 the last row stands alone" in run(data, "--out", tmp_path / "out.jsonl").stderr
+
+
 def test_advice_names_both_ranges(write, tmp_path):
     data = write(*[row(n, n % 11 == 0) for n in range(110)])
     result = run(data, "--out", tmp_path / "out.jsonl")
