@@ -60,7 +60,7 @@ READY   := .venv/.ready-$(PLATFORM)
 endif
 
 SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT FLOOR RUN QUANTS BACKEND MODEL PROMPTS \
-  SFT_ARGS KTO_ARGS EVAL_ARGS SERVE_ARGS INTERLEAVE_ARGS EXPORT_ARGS DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
+  SFT_ARGS KTO_ARGS EVAL_ARGS SERVE_ARGS INTERLEAVE_ARGS EXPORT_ARGS MUTATE_ARGS DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
 # Read by the build and the search of llama.cpp.
 export LLAMA_CMAKE LLAMA_CPP
@@ -129,7 +129,7 @@ demo: $(READY) ## Whole pipeline: data, SFT, KTO, GGUF, evaluation, one table
 	  --make $(MAKE_COMMAND) $(if $(call on,RESUME),--resume)
 
 ##@ Data
-.PHONY: validate coverage datasets recheck interleave export inspect
+.PHONY: validate coverage mutate datasets recheck interleave export inspect
 ifdef DATA
 validate: $(LIGHT) ## Check datasets/*.jsonl, or DATA=<files>, against the tool schemas
 	$(PYTHON) -m scripts.validate $(DATA)
@@ -140,6 +140,9 @@ endif
 
 coverage: $(LIGHT) ## Count examples and calls per tool; fail below FLOOR examples
 	$(PYTHON) -m scripts.coverage $(or $(DATA),$(SOURCES)) $(if $(FLOOR),--floor $(FLOOR))
+
+mutate: $(LIGHT) ## Plant every kind of fault in valid rows; count what validate catches
+	$(PYTHON) -m scripts.mutate $(DATA) $(MUTATE_ARGS)
 
 datasets: $(LIGHT) ## Write the shipped datasets again from datasets/scenarios/, and their card
 	$(PYTHON) -m scripts.datasets
