@@ -62,8 +62,9 @@ LIGHT   := .venv/.ready-base
 READY   := .venv/.ready-$(PLATFORM)
 endif
 
-SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA FLOOR RUN QUANTS BACKEND MODEL PROMPTS \
-  OUT OLD SFT_ARGS KTO_ARGS EVAL_ARGS SERVE_ARGS IMPORT_ARGS DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
+SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT OLD FLOOR RUN QUANTS BACKEND MODEL PROMPTS \
+  SFT_ARGS KTO_ARGS EVAL_ARGS SERVE_ARGS INTERLEAVE_ARGS EXPORT_ARGS IMPORT_ARGS MUTATE_ARGS \
+  DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
 # Read by the build and the search of llama.cpp.
 export LLAMA_CMAKE LLAMA_CPP
@@ -132,7 +133,7 @@ demo: $(READY) ## Whole pipeline: data, SFT, KTO, GGUF, evaluation, one table
 	  --make $(MAKE_COMMAND) $(if $(call on,RESUME),--resume)
 
 ##@ Data
-.PHONY: validate coverage datasets recheck gates inspect plan import drift
+.PHONY: validate coverage mutate datasets recheck gates plan interleave export import drift inspect
 ifdef DATA
 validate: $(LIGHT) ## Check datasets/*.jsonl, or DATA=<files>, against the tool schemas
 	$(PYTHON) -m scripts.validate $(DATA)
@@ -144,8 +145,12 @@ endif
 coverage: $(LIGHT) ## Count examples and calls per tool; fail below FLOOR examples
 	$(PYTHON) -m scripts.coverage $(or $(DATA),$(SOURCES)) $(if $(FLOOR),--floor $(FLOOR))
 
-datasets: $(LIGHT) ## Write the shipped datasets again from datasets/scenarios/
+mutate: $(LIGHT) ## Plant every kind of fault in valid rows; count what validate catches
+	$(PYTHON) -m scripts.mutate $(DATA) $(MUTATE_ARGS)
+
+datasets: $(LIGHT) ## Write the shipped datasets again from datasets/scenarios/, and their card
 	$(PYTHON) -m scripts.datasets
+	$(PYTHON) -m scripts.cards
 
 plan: $(LIGHT) ## Say what the data lacks and what to write next, cheapest first
 	$(PYTHON) -m scripts.plan
@@ -165,6 +170,12 @@ recheck: $(LIGHT) ## Run every call of the shipped datasets again and compare
 
 gates: $(LIGHT) ## Measure the shipped datasets against configs/gates.yaml; fail short of a target
 	$(PYTHON) -m scripts.gates --page build/gates
+
+interleave: $(LIGHT) ## Put DATA=<file> into KTO order: OUT=<file>, INTERLEAVE_ARGS=--force
+	$(PYTHON) -m scripts.interleave $(KTO_DATA) --out $(or $(OUT),build/interleaved/$(notdir $(firstword $(KTO_DATA)))) $(INTERLEAVE_ARGS)
+
+export: $(LIGHT) ## Write DATA=<file> in the other form: FORMAT=native|text, OUT=<file>
+	$(PYTHON) -m scripts.export $(SFT_DATA) --format $(FORMAT) --out $(or $(OUT),build/$(FORMAT)/$(notdir $(firstword $(SFT_DATA)))) $(EXPORT_ARGS)
 
 inspect: $(READY) ## Show an example as tokens, and which of them are trained
 	$(PYTHON) -m scripts.inspect $(MODEL_FLAGS) $(SFT_DATA)

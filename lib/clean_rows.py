@@ -16,6 +16,7 @@ from lib.toolset import Toolset
 
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
 ANSWERED_CALL = re.compile(r"tool_call: ([^\s]+)\narguments: (\{.*\})\n\nResult: (\{.*\})(?:\n\n|\Z)")
+ODD_ESCAPE = re.compile(r"\\[bfu]")
 ESCAPED_COLON = b"\\u003"
 
 
@@ -59,6 +60,8 @@ def _colons(text: str, toolset: Toolset) -> int:
             is_plain, _, takes_context = compiled[name]
             if not is_plain(arguments) or (takes_context and next(iter(arguments)) != "context"):
                 raise ValueError
+            if ODD_ESCAPE.search(written) or "\x7f" in written or not (written.isascii() or _clean_words(written)):
+                raise ValueError  # perhaps a control character
             success = given["success"]
             if success is not True and (success is not False or not given["error"].strip()):
                 raise ValueError

@@ -5,7 +5,8 @@ the KL term. A neighbour with the same prompt would make that mismatched answer 
 """
 
 import heapq
-from collections import Counter, defaultdict, deque
+from array import array
+from collections import defaultdict, deque
 
 GAP = 32  # rows of one prompt or plan are further apart than this, which covers every batch up to 24
 BATCH_SIZES = (2, 4, 8, 16, 24)
@@ -28,56 +29,78 @@ def group_by_shared_keys(key_lists):
     return [root(number) for number in range(len(key_lists))]
 
 
-def spread_targets(numbers, reasons):
-    """(target, number) pairs that space the rows of each reason evenly between 0 and 1."""
+def spread(numbers, reasons, room):
+    """The numbers in the order in which rows of each reason are spaced evenly.
+
+    Without reasons they stay as they stand, but for those beyond `room`: they are picked evenly and go to the end.
+    """
+    if reasons is None:
+        count, surplus = len(numbers), max(0, len(numbers) - room)
+        reserve = {(2 * i + 1) * count // (2 * surplus) for i in range(surplus)}
+        kept = array("q", (number for place, number in enumerate(numbers) if place not in reserve))
+        return kept + array("q", (numbers[place] for place in sorted(reserve)))
     by_reason = defaultdict(list)
     for number in numbers:
         by_reason[reasons[number]].append(number)
     pairs = []
     for members in by_reason.values():
         pairs += [((place + 0.5) / len(members), number) for place, number in enumerate(members)]
-    return pairs
+    return array("q", (number for _, number in sorted(pairs)))
 
 
 class Queue:
-    """Rows of one label by target position; rows of a resting group wait with their group."""
+    """Rows of one label in their wanted order; rows of a resting group wait with their group.
 
-    def __init__(self, pairs, groups):
-        self.groups = groups
-        self.heap = list(pairs)
-        heapq.heapify(self.heap)
-        self.waiting = defaultdict(list)  # group -> pairs whose group rested when they came up
-        self.by_group = defaultdict(list)
-        self.taken = set()
-        for pair in sorted(pairs, reverse=True):
-            self.by_group[groups[pair[1]]].append(pair)
+    A row goes by its rank in that order. Of a group that wakes only the first row comes back, since the group rests
+    again once one is taken: so a large group costs no more than its rows.
+    """
+
+    def __init__(self, ranked, groups, sizes):
+        self.ranked, self.groups = ranked, groups
+        self.next = 0  # ranks from here on have not come up yet
+        self.woken = []  # a heap of ranks that came up once and had to wait
+        self.waiting = {}  # group -> heap of ranks whose group rested when they came up
+        self.taken = bytearray(len(ranked))
+        self.by_group = defaultdict(list)  # group of several rows -> its ranks, last first
+        for rank in range(len(ranked) - 1, -1, -1):
+            group = groups[ranked[rank]]
+            if sizes[group] > 1:
+                self.by_group[group].append(rank)
 
     def wake(self, group):
-        for pair in self.waiting.pop(group, ()):
-            heapq.heappush(self.heap, pair)
+        waiting = self.waiting.get(group)
+        while waiting:
+            rank = heapq.heappop(waiting)
+            if not self.taken[rank]:
+                heapq.heappush(self.woken, rank)
+                return
+        self.waiting.pop(group, None)
 
     def take(self, resting):
         """The next row whose group does not rest, or None."""
-        while self.heap:
-            pair = heapq.heappop(self.heap)
-            if pair[1] in self.taken:
+        while self.woken or self.next < len(self.ranked):
+            if self.woken and (self.next >= len(self.ranked) or self.woken[0] < self.next):
+                rank = heapq.heappop(self.woken)
+            else:
+                rank, self.next = self.next, self.next + 1
+            if self.taken[rank]:
                 continue
-            group = self.groups[pair[1]]
+            group = self.groups[self.ranked[rank]]
             if group in resting:
-                self.waiting[group].append(pair)
+                heapq.heappush(self.waiting.setdefault(group, []), rank)
                 continue
-            self.taken.add(pair[1])
-            return pair[1]
+            self.taken[rank] = True
+            return self.ranked[rank]
         return None
 
     def take_from(self, group):
         """The next row of this group, or None."""
-        pairs = self.by_group[group]
-        while pairs:
-            number = pairs.pop()[1]
-            if number not in self.taken:
-                self.taken.add(number)
-                return number
+        ranks = self.by_group.get(group)
+        while ranks:
+            rank = ranks.pop()
+            if not self.taken[rank]:
+                self.taken[rank] = True
+                return self.ranked[rank]
         return None
 
 
@@ -89,24 +112,40 @@ def interleave(rows, label, keys, reason=lambda row: "", gap=GAP):
     """
     labels = [bool(label(row)) for row in rows]
     groups = group_by_shared_keys([list(keys(row)) for row in rows])
-    reasons = [reason(row) for row in rows]
-    queues = {
-        wanted: Queue(spread_targets([n for n, own in enumerate(labels) if own is wanted], reasons), groups)
-        for wanted in (True, False)
-    }
-    counts = Counter(labels)
-    length = min(2 * counts[False] + 1, 2 * counts[True])
-    order = place_all(queues, Counter(groups), groups, length, gap)
+    order = arrange(labels, groups, [reason(row) for row in rows], gap)
     placed = set(order)
     return [rows[number] for number in order], [row for number, row in enumerate(rows) if number not in placed]
 
 
+def arrange(labels, groups, reasons=None, gap=GAP):
+    """Row numbers with True and False in turn, rows of one group more than `gap` apart; some may find no place.
+
+    labels holds a truth value, groups a number below the number of rows, reasons anything hashable for each row.
+    """
+    sizes = array("q", bytes(8 * len(labels)))
+    for group in groups:
+        sizes[group] += 1
+    rooms = room_for(labels)
+    queues = {}
+    for label, room in rooms.items():
+        numbers = array("q", (number for number, own in enumerate(labels) if bool(own) is label))
+        queues[label] = Queue(spread(numbers, reasons, room), groups, sizes)
+    return place_all(queues, sizes, groups, sum(rooms.values()), gap)
+
+
+def room_for(labels):
+    """{label: rows of it that an order can hold at most} when it begins with True and the labels take turns."""
+    true = sum(map(bool, labels))
+    false = len(labels) - true
+    return {True: min(true, false + 1), False: min(true, false)}
+
+
 def place_all(queues, left, groups, length, gap):
     """Row numbers in their order; stops where no row of the wanted label may stand."""
-    order = []
+    order = array("q")
     resting = set()
     recent = deque()
-    largest = [(-count, group) for group, count in left.items() if count > 1]
+    largest = [-left[group] * len(left) + group for group in range(len(left)) if left[group] > 1]  # size, then number
     heapq.heapify(largest)
     for position in range(length):
         if len(recent) > gap:
@@ -115,7 +154,7 @@ def place_all(queues, left, groups, length, gap):
             for queue in queues.values():
                 queue.wake(group)
             if left[group] > 1:
-                heapq.heappush(largest, (-left[group], group))
+                heapq.heappush(largest, -left[group] * len(left) + group)
         queue = queues[position % 2 == 0]
         number = urgent(queue, largest, left, resting, length - position, gap)
         if number is None:
@@ -132,11 +171,12 @@ def place_all(queues, left, groups, length, gap):
 def urgent(queue, largest, left, resting, positions_left, gap):
     """A row of a group so large that it must take its turn now or never, or None."""
     while largest:
-        count, group = largest[0]
-        if group in resting or -count != left[group]:
+        group = largest[0] % len(left)
+        count = (group - largest[0]) // len(left)
+        if group in resting or count != left[group]:
             heapq.heappop(largest)
             continue
-        if -count * (gap + 1) < positions_left:
+        if count * (gap + 1) < positions_left:
             return None
         return queue.take_from(group)
     return None
@@ -147,8 +187,12 @@ def close_pairs(rows, keys, gap=GAP):
     last = {}
     pairs = []
     for position, row in enumerate(rows):
+        if position > gap:
+            for key in keys(rows[position - gap - 1]):
+                if last.get(key) == position - gap - 1:
+                    del last[key]
         for key in keys(row):
-            if key in last and position - last[key] <= gap:
+            if key in last:
                 pairs.append((last[key], position))
             last[key] = position
     return pairs

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 from lib.errors import CannotRun
 
@@ -66,14 +66,24 @@ def read_rows(path) -> Iterator[tuple[int, dict]]:
         raise CannotRun(f"{path}:{number}: {problem}. Each line must hold one whole object.") from None
 
 
+def refuse_overwriting(source, target, force: bool = False) -> None:
+    """CannotRun when target is source itself, under any name, unless force is given."""
+    if not force and os.path.exists(target) and os.path.samefile(source, target):
+        raise CannotRun(f"{target}: is the file that is read. Name another one, or replace it with --force.")
+
+
 @contextmanager
-def whole_file(path) -> Iterator[TextIO]:
-    """A handle whose text becomes the file at the end, flushed to disk; after a failure the old file is still there."""
+def whole_file(path, binary: bool = False) -> Iterator[IO]:
+    """A handle whose content becomes the file at the end, flushed to disk; after a failure the old file is still there.
+
+    Text, or bytes when binary.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     try:
-        with open(part, "w", encoding="utf-8", newline="\n") as handle:
+        text = {} if binary else {"encoding": "utf-8", "newline": "\n"}
+        with open(part, "wb" if binary else "w", **text) as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())

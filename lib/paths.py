@@ -35,6 +35,7 @@ PLAIN = rf"^(/?|[{WORD}][{WORD} ,()&'-]*([/.][{WORD}][{WORD} ,()&'-]*)*/?)$"
 PLAIN_PATH = re.compile(PLAIN.replace("$", r"\Z"))
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 DRIVE = re.compile(r"[A-Za-z]:")
+MOST_DECODINGS = 4  # "%2525" needs three to become "%"
 DOTS_ONLY = re.compile(r"[. ]*\.[. ]*\.[. ]*")
 
 
@@ -54,7 +55,9 @@ def path_problem(path: str) -> str | None:
 
 def _folded(path: str) -> str:
     """The path as a careless reader or file system might see it: look-alikes plain, invisible characters gone."""
-    visible = "".join(char for char in unquote(path) if unicodedata.category(char) not in ("Cf", "Cc", "Mn"))
+    for _ in range(MOST_DECODINGS):
+        path = unquote(path)
+    visible = "".join(char for char in path if unicodedata.category(char) not in ("Cf", "Cc", "Mn"))
     return unicodedata.normalize("NFKC", visible.translate(LOOK_ALIKES)).translate(LOOK_ALIKES).replace("\\", "/")
 
 

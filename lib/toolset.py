@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from lib.errors import CannotRun
 from lib.findings import Finding, did_you_mean, explain, place_of
 from lib.json_text import shown
-from lib.paths import PLAIN, path_problem
+from lib.paths import PLAIN, WORD, path_problem
 
 DEFAULT_TOOLS = Path("configs/tools.json")
 EFFECTS = ("read", "write", "destructive")
@@ -96,14 +96,14 @@ class Toolset:
 
 
 def _context_rules(arguments: dict) -> Iterator[Finding]:
-    """What no schema can say: context comes first, and a memory of blanks is no memory."""
+    """What no schema can say: context comes first, and a memory of blanks or invisible characters is no memory."""
     first = next(iter(arguments), "context")
     if first != "context" and "context" in arguments:
         yield Finding("context-not-first", f"context must be the first argument; {shown(first)} is.")
     context = arguments.get("context")
     memory = context.get("sessionMemory") if type(context) is dict else None
-    if type(memory) is str and memory.isspace():
-        yield Finding("empty-memory", "sessionMemory holds blanks only.", MEMORY_PATH)
+    if type(memory) is str and memory and not any(char.isprintable() and char != " " for char in memory):
+        yield Finding("empty-memory", "sessionMemory holds nothing visible.", MEMORY_PATH)
 
 
 def _path_rules(value: Any, place: tuple[str, ...], where: str) -> list[Finding]:
@@ -190,7 +190,7 @@ def _plain(schema: Any, name: str = "") -> Any:
     if schema.get("format") == PATH_FORMAT:
         stricter["allOf"] = [*stricter.get("allOf", []), {"type": "string", "pattern": PLAIN}]
     if name == "sessionMemory":
-        stricter["allOf"] = [*stricter.get("allOf", []), {"type": "string", "pattern": r"\S"}]
+        stricter["allOf"] = [*stricter.get("allOf", []), {"type": "string", "pattern": f"[{WORD}]"}]
     return stricter
 
 

@@ -99,6 +99,7 @@ def check_row(row: Any, toolset: Toolset) -> tuple[Example, list[Fault]]:
         faults += order_rules(example)
     excused = example.label is False
     for number, turn in enumerate(example.turns, start=1):
+        faults += missing_results(turn.parts, number)
         calls = 0
         for part in turn.parts:
             kind = type(part)
@@ -108,6 +109,7 @@ def check_row(row: Any, toolset: Toolset) -> tuple[Example, list[Fault]]:
                     findings = toolset.check(part.name, part.arguments)
                     if findings:
                         faults += _call_faults(findings, part, number, calls, excused)
+                    faults += control_characters_in(part.arguments, f"turn {number}, call {calls}")
             elif kind is Result:
                 if part.raw is None:
                     problem = result_problem(part.content)
@@ -149,6 +151,25 @@ def order_rules(example: Example) -> list[Fault]:
     return faults
 
 
+def missing_results(parts: tuple, turn: int) -> list[Fault]:
+    """A fault for every stretch of calls that lacks a result. Only calls that end the turn may all go unanswered."""
+    faults = []
+    stretch: list[type] = []
+    for kind in [*map(type, parts), None]:
+        if kind is Call or kind is Result:
+            stretch.append(kind)
+            continue
+        while kind is None and stretch and stretch[-1] is Call:
+            stretch.pop()
+        calls, results = stretch.count(Call), stretch.count(Result)
+        if results < calls:
+            said = f"{calls} calls have {results} results" if calls > 1 else "a call has no result"
+            end = "the turn ends" if kind is None else "words follow"
+            faults.append(Fault("missing-result", f"{said} before {end}", place=f"turn {turn}"))
+        stretch.clear()
+    return faults
+
+
 def result_problem(content: Any) -> str | None:
     """Why a tool result has the wrong shape, or None: an object with a true success, or false and an error text."""
     if type(content) is not dict:
@@ -168,13 +189,35 @@ def result_problem(content: Any) -> str | None:
 
 def control_characters(text: str, turn: int) -> list[Fault]:
     """A warning for the first stray control character of a text."""
-    if text.isprintable() and "\ufffd" not in text:
-        return []
-    match = CONTROL.search(text)
+    match = stray_character(text)
     if not match:
         return []
     message = f"stray character U+{ord(match[0]):04X} at character {match.start() + 1} of the words"
     return [Fault("control-character", message, "warning", place=f"turn {turn}")]
+
+
+def stray_character(text: str) -> re.Match | None:
+    """The first control character that no text should hold, if there is one."""
+    return None if text.isprintable() and "\ufffd" not in text else CONTROL.search(text)
+
+
+def control_characters_in(arguments: dict, place: str) -> list[Fault]:
+    """A warning for the first text of a call's arguments with a stray control character."""
+    match = next(filter(None, map(stray_character, texts_in(arguments))), None)
+    if not match:
+        return []
+    return [
+        Fault("control-character", f"stray character U+{ord(match[0]):04X} in the arguments", "warning", place=place)
+    ]
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Every string inside a JSON value but the keys."""
+    for item in value.values() if type(value) is dict else value:
+        if type(item) is str:
+            yield item
+        elif type(item) is dict or type(item) is list:
+            yield from texts_in(item)
 
 
 def _message(fault: Fault) -> str:

@@ -1,11 +1,12 @@
 """The KTO order: labels take turns, kin stay apart, nothing is lost."""
 
+import heapq
 from collections import Counter
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.interleaving import GAP, close_pairs, interleave, shared_prompt_partners
+from lib.interleaving import GAP, arrange, close_pairs, interleave, room_for, shared_prompt_partners
 
 ROWS = st.lists(
     st.tuples(st.booleans(), st.integers(0, 60), st.integers(0, 90), st.sampled_from("abc")), max_size=300
@@ -72,3 +73,35 @@ def test_the_checks_see_a_planted_clash():
 def test_the_same_rows_give_the_same_order():
     rows = [(n % 3 == 0, n % 40, n % 70, "ab"[n % 2]) for n in range(240)]
     assert arranged(rows) == arranged(list(rows))
+
+
+def test_a_surplus_is_dropped_evenly_when_no_reasons_are_given():
+    labels = [n % 4 == 0 for n in range(400)]
+    placed = set(arrange(labels, list(range(400))))
+    dropped = [n for n in range(400) if n not in placed]
+    assert len(dropped) == 200
+    assert max(b - a for a, b in zip(dropped, dropped[1:], strict=False)) <= 4
+
+
+def test_an_order_holds_what_the_labels_allow():
+    assert room_for([True] * 5 + [False] * 2) == {True: 3, False: 2}
+    assert room_for([True] * 2 + [False] * 5) == {True: 2, False: 2}
+    assert room_for([]) == {True: 0, False: 0}
+
+
+def test_a_huge_group_costs_little(monkeypatch):
+    """Each row of a group that fills a thirtieth of the file is looked at a few times, not once a turn."""
+    looks = 0
+    real = heapq.heappush
+
+    def counted(*args):
+        nonlocal looks
+        looks += 1
+        real(*args)
+
+    monkeypatch.setattr("lib.interleaving.heapq.heappush", counted)
+    count = 6000
+    groups = [0 if n % 34 < 1 else n for n in range(count)]
+    order = arrange([n % 2 == 0 for n in range(count)], groups)
+    assert len(order) > 0.9 * count
+    assert looks < 3 * count

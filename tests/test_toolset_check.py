@@ -168,7 +168,7 @@ CASES = {
     "the memory is blank": (
         "agentManager_listModels",
         {"context": {**CONTEXT, "sessionMemory": " \n\u3000"}},
-        ("empty-memory", "arguments.context.sessionMemory", "sessionMemory holds blanks only."),
+        ("empty-memory", "arguments.context.sessionMemory", "sessionMemory holds nothing visible."),
     ),
     "the session id is malformed": (
         "agentManager_listModels",

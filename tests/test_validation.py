@@ -43,6 +43,8 @@ VALID = {
     "system message": {"conversations": [{"role": "system", "content": "x"}, *rows.row()["conversations"]]},
     "failed call": rows.row(call_text(result='{"success": false, "error": "File not found: x"}')),
     "unanswered call": rows.row(call_text().split("\n\n")[0]),
+    "two unanswered calls": rows.row("\n\n".join([call_text().split("\n\n")[0]] * 2)),
+    "unanswered call after an answered one": rows.row(f"{call_text()}\n\n{call_text().split(chr(10) * 2)[0]}"),
     "other letters": with_call(args=arguments(filePath="Café/Menü.md"), label=True),
 }
 
@@ -83,6 +85,17 @@ PLANTED = {
     "failed result without error": (rows.row(call_text(result='{"success": false}')), "bad-result"),
     "failed result with blank error": (rows.row(call_text(result='{"success": false, "error": " "}')), "bad-result"),
     "result that is no JSON": (rows.row(call_text(result="it worked")), "bad-result"),
+    "words after a call without result": (rows.row(call_text().split("\n\n")[0] + "\n\nDone."), "missing-result"),
+    "two calls with one result": (
+        rows.row(f"{call_text().split(chr(10) * 2)[0]}\n\n{call_text()}\n\nDone."),
+        "missing-result",
+    ),
+    "two calls with one result at the end": (
+        rows.row(f"{call_text().split(chr(10) * 2)[0]}\n\n{call_text()}"),
+        "missing-result",
+    ),
+    "invisible sessionMemory": (with_call(args=context(sessionMemory="\u200b \ufeff")), "empty-memory"),
+    "path encoded twice": (with_call(args=arguments(filePath="%252e%252e%252fx.md")), "path-escape"),
     "label that is no bool": (rows.row(label="true"), "bad-label"),
     "label that is a number": (rows.row(label=1), "bad-label"),
     "unknown role": (
@@ -180,6 +193,27 @@ def test_a_stray_control_character_in_words_is_a_warning(char, escaped):
     report = check_lines([line], 1, TOOLSET)
     assert [(p.code, p.severity) for p in report.problems] == [("control-character", "warning")]
     assert report.valid == 1
+
+
+@pytest.mark.parametrize("char", ["\x00", "\x14", "\b", "\f", "\x7f", "\x85", "\ufffd"])
+@pytest.mark.parametrize("escaped", [True, False])
+def test_a_stray_control_character_in_arguments_is_a_warning(char, escaped):
+    written = json.dumps(arguments(filePath="a.md", content=f"Cool{char} thing"), ensure_ascii=escaped)
+    report = check_lines([json.dumps(with_call("contentManager_createContent", written)).encode()], 1, TOOLSET)
+    place = f"turn 2, call 1: stray character U+{ord(char):04X} in the arguments"
+    assert [(p.code, p.severity, p.message) for p in report.problems] == [("control-character", "warning", place)]
+    assert report.valid == 1
+
+
+def test_a_backslash_before_a_letter_is_no_control_character():
+    written = arguments(filePath="a.md", content="C:\\bin \\frac \\u0007 and\ta tab\n")
+    assert problems(with_call("contentManager_createContent", written)) == []
+
+
+def test_the_place_of_a_missing_result_is_its_turn():
+    text = f"{call_text().split(chr(10) * 2)[0]}\n\nDone."
+    row = {"conversations": [*rows.row()["conversations"], *rows.row(text)["conversations"]], "label": True}
+    assert problems(row) == [Problem(1, "missing-result", "turn 4: a call has no result before words follow")]
 
 
 def test_reading_goes_on_after_unreadable_lines():
