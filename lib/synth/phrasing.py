@@ -10,6 +10,7 @@ from lib.toolset import load_toolset
 OPENING_SHARE = 0.22  # of requests, how many get words before them that belong to no intent
 ENDING_SHARE = 0.14
 PLAIN_ACTS = ("short", "messy")  # these keep their own beginning
+ASKED_WORDS = 7  # of the request, in a memory
 CONTEXT_WORDS = 14  # a longer filled field is a sign of a slot that does not belong there
 
 
@@ -111,7 +112,13 @@ class Context:
         first, second = (general, own) if number and name in ("why", "subgoal") else (own, general)
         options = given or first or second or self.intent.key.replace("-", " ")
         options = [options] if isinstance(options, str) else options
-        return first_that_fills(options, {**self.scope, **scope}, rng, self.seen)
+        text = first_that_fills(options, {**self.scope, **scope}, rng, self.seen)
+        return self.with_request(text) if name == "memory" and text in options else text
+
+    def with_request(self, text):
+        """A memory that names nothing of its own, with the first words of what was asked."""
+        words = self.request.split()[: max(3, min(ASKED_WORDS, CONTEXT_WORDS - len(text.split())))]
+        return f'{text} ("{" ".join(words).strip(".,:;?!")}")'
 
 
 def too_long(context):

@@ -7,6 +7,7 @@ from lib.synth.sketches import SHAPES
 
 WORD = re.compile(r"[\w'/.-]+")
 TWINS = "twins"  # the cells of pairs, which are taken before all others
+START = 30  # rows before the shares of speech acts count
 SMALL_SET = 50  # calls below which the five most called tools have no limit worth the name
 
 
@@ -97,6 +98,8 @@ class Selection:
         self.field = Field([unit[0].request for unit in self.units])
         most_calls = quotas.get("top_five_calls", 1) * max(self.expected_calls(), SMALL_SET)
         self.caps = Caps(quotas["caps"], total, len({unit[0].world for unit in self.units}), most_calls)
+        self.acts = quotas.get("acts", {})
+        self.asked = Counter()  # rows of each speech act
         self.groups = Counter()
         self.chosen = []
         self.cells = defaultdict(lambda: defaultdict(list))  # shape, group -> unit numbers
@@ -125,6 +128,7 @@ class Selection:
         for item in unit:
             self.left[item.shape] = self.left.get(item.shape, 0) - 1
             self.groups[self.group(item)] += 1
+            self.asked[item.act] += 1
         self.groups[unit[0].key] += len(unit) > 1
         self.chosen += unit
 
@@ -132,8 +136,13 @@ class Selection:
         # Word overlap alone would take all short requests first; use of frame and values evens it out.
         item = self.units[number][0]
         used = self.caps.counts
-        alike = round(self.field.overlap[number], 2) + 0.1 * used["frame", item.frame]
+        alike = round(self.field.overlap[number], 2) + 0.1 * used["frame", item.frame] + self.surplus(item.act)
         return item.id not in self.preferred, alike, used["world", item.world], number
+
+    def surplus(self, act):
+        """By how much a speech act has had more than its share so far: 0 to 1."""
+        fair = self.acts.get(act, 0) * (len(self.chosen) + START)
+        return min(1.0, max(0.0, round(self.asked[act] / fair - 1, 2))) if fair else 0.0
 
     def least_alike(self, numbers):
         """The free unit with the smallest cost that caps and quotas allow; ids decide between equals."""

@@ -38,6 +38,7 @@ class Sketch:
     twin: str = ""  # what both rows of a pair have in common
     shape: str = ""
     answer_kind: str = ""
+    act: str = ""  # speech act of the request
 
     @property
     def group(self):
@@ -110,6 +111,7 @@ def sketch(candidate):
         twin=f"{intent.twin}/{candidate.number}" if intent.twin else "",
         shape=shape_of(intent.kind, len(candidate.run.steps)),
         answer_kind=positive_kind(candidate),
+        act=candidate.act,
     )
 
 
