@@ -41,7 +41,7 @@ def check_line(line: bytes, mode: str) -> dict:
 def check_row(row: Any, mode: str) -> dict:
     """{"id", "valid", "findings"} for one case; a row that is no case has the finding bad-case."""
     try:
-        return _verdict(row["id"], case_findings(case_from_row(row), mode))
+        return _verdict(id_of(row), case_findings(case_from_row(row), mode))
     except BadCase as error:
         return _verdict(id_of(row), [Finding("bad-case", str(error))])
     except RecursionError:
