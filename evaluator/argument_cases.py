@@ -10,6 +10,7 @@ its schema says of it. `order`: expected call 0 must come before 1. `extra`: for
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from lib.toolset import EFFECTS
 
 EXTRA_POLICIES = ("forbid", "read_only_ok", "any")
 KEYS = ("id", "tools", "expected", "calls")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -55,8 +57,8 @@ def id_of(row: Any) -> str | int | float | None:
     """The id of a case, None when it has none that can be written down."""
     found = row.get("id") if isinstance(row, dict) else None
     if isinstance(found, str):
-        return found if found.isprintable() or found.isascii() or not re.search("[\ud800-\udfff]", found) else None
-    return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+        return None if _SURROGATE.search(found) else found
+    return found if type(found) is int or (type(found) is float and math.isfinite(found)) else None
 
 
 def read_case_line(line: bytes) -> Any:
@@ -194,9 +196,10 @@ def rule_for(accepted: Any, text_mode: str, to_the_letter: bool = False) -> Any:
 
 def _readings(value: Any, text_mode: str, to_the_letter: bool = False) -> Iterator[Any]:
     """The rules for one accepted value: lists in an object are accepted values of its fields, or just lists."""
-    yield _nested(value, text_mode, to_the_letter)
-    if not to_the_letter and isinstance(value, dict | list):
-        yield _plain(value, text_mode)
+    nested, plain = _nested(value, text_mode, to_the_letter), _plain(value, text_mode)
+    yield nested
+    if not to_the_letter and plain != nested:
+        yield plain
 
 
 def _nested(value: Any, text_mode: str, to_the_letter: bool) -> Any:

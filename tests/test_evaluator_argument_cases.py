@@ -57,6 +57,8 @@ BAD_CASES = [
     b'{"id": "c"}',
     b'{"tools": [], "expected": [], "calls": []}',
     b'{"id": null, "tools": [], "expected": [], "calls": []}',
+    b'{"id": 1e400, "tools": [], "expected": [], "calls": []}',
+    b'{"id": true, "tools": [], "expected": [], "calls": []}',
     b'{"id": ["c"], "tools": [], "expected": [], "calls": []}',
     b'{"id": "c", "tools": {}, "expected": [], "calls": []}',
     b'{"id": "c", "tools": [{}], "expected": [], "calls": []}',
