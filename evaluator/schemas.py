@@ -81,7 +81,9 @@ def schema_findings(parameters: Any, arguments: dict) -> list[tuple[Finding, str
         schema, errors_of = _compiled(json.dumps({"type": "object"} if parameters is None else parameters))
     except (ValueError, RecursionError) as error:
         reason = getattr(error, "message", str(error)).partition("\n")[0]
-        return [(Finding("bad-schema", f"its parameters are no JSON Schema: {shown(reason, 160)}", "tools"), None)]
+        return [
+            (Finding("bad-schema", f"the tool's parameters are no JSON Schema: {shown(reason, 160)}", "tools"), None)
+        ]
     try:
         errors = list(islice(errors_of(arguments), MAX_ERRORS))
     except (ValueError, TypeError, RecursionError) as error:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluator.argument_checker import check_line, check_row
+from evaluator.values import fault_of
 from tests.argument_support import WANT_A1, codes, row
 
 
@@ -46,6 +47,28 @@ def test_arguments_may_be_an_object_or_json_text_and_odd_ones_are_findings(argum
 @pytest.mark.parametrize("calls", [["f"], [None], [{"arguments": {}}], [{"name": 7}], [{"name": ""}], [[]]])
 def test_calls_that_are_no_calls_are_findings(calls):
     assert "bad-json" in codes({**row([WANT_A1], []), "calls": calls})
+
+
+@pytest.mark.parametrize(
+    "rule, fault",
+    [
+        ({"text": "a"}, ""),
+        ({"exact": [1]}, ""),
+        ("plain", ""),
+        ({"set": ["a", {"regex": "a+"}]}, ""),
+        ({"number": 1, "tolerance": 0.5, "optional": True}, ""),
+        ({"text": 5}, "text needs a text"),
+        ({"contains": "a"}, "contains needs a list of texts"),
+        ({"items": "a"}, "items needs a list"),
+        ({"fields": []}, "fields needs an object"),
+        ({"fields": {"a": {"glob": 1}}}, "glob needs a text"),
+        ({"one_of": ["a", {"regex": "["}]}, "'[' is no regular expression"),
+        ({"number": True}, "number and tolerance need numbers"),
+        ({"number": 1, "tolerance": -1}, "tolerance must not be negative"),
+    ],
+)
+def test_rule_that_cannot_be_used_says_why(rule, fault):
+    assert fault_of(rule) == fault
 
 
 BAD_CASES = [

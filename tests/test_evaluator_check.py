@@ -229,6 +229,18 @@ def test_one_line_in_one_line_out_and_exit_code_1_when_one_is_not_valid(tmp_path
     assert found[1]["findings"][0]["code"] == "bad-case"
 
 
+def test_the_documented_line_gets_the_documented_verdict(tmp_path):
+    weather = {"city": TEXT, "unit": {"type": "string", "enum": ["metric", "imperial"]}}
+    tool = {"name": "weather", "parameters": {"type": "object", "properties": weather, "required": ["city"]}}
+    wanted = [{"weather": {"city": ["Rome", "Roma"], "unit": ["metric", ""]}}]
+    calls = [{"name": "weather", "arguments": {"city": "Roma"}}]
+    right = {"id": "a", "tools": [tool], "expected": wanted, "calls": calls}
+    code, found = run(tmp_path, [line_of(right), line_of({**right, "id": "b", "expected": []})])
+    assert code == 1 and found[0] == {"id": "a", "valid": True, "findings": []}
+    message = "weather was not asked for"
+    assert found[1] == {"id": "b", "valid": False, "findings": [{"code": "unexpected-call", "message": message}]}
+
+
 def test_exit_code_0_when_all_are_valid_and_the_mode_counts(tmp_path):
     lines = [line_of(row([{"f": {"s": ["Rome"]}}], [("f", {"s": " rome"})]))]
     assert run(tmp_path, lines, "--mode", "text") == (0, [{"id": "c", "valid": True, "findings": []}])
