@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from evaluator.values import MODES
+from evaluator.values import MODES, fault_of
 from lib.errors import CannotRun
 from lib.jsonl import read_rows
 from lib.toolset import Toolset
@@ -113,6 +113,8 @@ def _check_rules(rules: dict) -> None:
     for name, rule in rules.items():
         if isinstance(rule, dict) and not rule.keys() & MODES:
             raise ValueError(f"the rule for {name} has none of the modes {', '.join(sorted(MODES))}")
+        if fault := fault_of(rule):
+            raise ValueError(f"the rule for {name}: {fault}")
 
 
 def _fixture(vault: str | dict, path: Path, fixtures: dict[str, dict]) -> dict:

@@ -1,11 +1,10 @@
 """The verdict on one answer: pure functions of the case, the calls made, their results and the vault they left."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
+from evaluator.arguments import argument_faults, extra_findings, place, tool_findings
 from evaluator.cases import Case, filled
 from evaluator.goals import goal_findings, state_findings
-from evaluator.values import MISSING, may_be_left_out, same_json, why_not
 from lib.toolset import Finding, Tool, Toolset
 from lib.vault import Vault
 
@@ -46,8 +45,11 @@ def judge(
     right_tool = None not in pairs and (bool(case.tools) or not calls)
     findings = [*validity]
     if case.tools:
-        findings += tool_findings(case, calls, pairs)
-        findings += extra_findings(calls, pairs, toolset)
+        called = [call.name for call in calls]
+        findings += tool_findings(list(case.tools), called, pairs)
+        # Reading more than needed is free.
+        effects = {name: tool.effect for name, tool in toolset.tools.items()}
+        findings += extra_findings(called, pairs, effects, "read_only_ok")
     else:
         findings += silence_findings(calls, reply)
     findings += argument_findings(case, calls, pairs, toolset)
@@ -66,19 +68,15 @@ def silence_findings(calls: list[MadeCall], reply: str) -> list[Finding]:
     if not calls and not reply.strip():
         return [Finding("empty-reply", "nothing was answered", "reply")]
     message = "was called, no call was wanted"
-    return [Finding("unexpected-call", f"{call.name} {message}", _at(index)) for index, call in enumerate(calls)]
-
-
-def _at(index: int) -> str:
-    return f"calls[{index}]"
+    return [Finding("unexpected-call", f"{call.name} {message}", place(index)) for index, call in enumerate(calls)]
 
 
 def call_findings(index: int, call: MadeCall, toolset: Toolset) -> list[Finding]:
     """What is wrong with a call on its own: not JSON, unknown tool, schema, context."""
     if call.problem or call.arguments is None:
-        return [Finding("bad-json", call.problem or "the arguments are no JSON object", _at(index))]
+        return [Finding("bad-json", call.problem or "the arguments are no JSON object", place(index))]
     return [
-        Finding(found.code, found.message, f"{_at(index)}.{found.path}", found.severity)
+        Finding(found.code, found.message, f"{place(index)}.{found.path}", found.severity)
         for found in toolset.check(call.name, call.arguments)
         if found.severity == "error"
     ]
@@ -103,37 +101,6 @@ def pair(case: Case, calls: list[MadeCall], toolset: Toolset) -> list[int | None
     return list(best[-1][1]) if case.tools else []
 
 
-def tool_findings(case: Case, calls: list[MadeCall], pairs: list[int | None]) -> list[Finding]:
-    """The expected tools that no call serves, and whether it was the order or the tool that was wrong."""
-    called = [call.name for call in calls]
-    findings = []
-    for name, index in zip(case.tools, pairs, strict=True):
-        if index is not None:
-            continue
-        if not calls:
-            findings.append(Finding("no-call", f"{name} was not called, nor any other tool", "calls"))
-        elif called.count(name) >= case.tools.count(name):
-            findings.append(Finding("wrong-order", f"{name} was called out of order", "calls"))
-        elif name in called:
-            findings.append(Finding("missing-call", f"{name} was called too few times", "calls"))
-        else:
-            code = "wrong-tool" if len(case.tools) == 1 else "missing-call"
-            findings.append(Finding(code, f"{name} was not called, but {', '.join(called)}", "calls"))
-    return findings
-
-
-def extra_findings(calls: list[MadeCall], pairs: list[int | None], toolset: Toolset) -> list[Finding]:
-    """Calls nobody asked for that may change something; reading more than needed is free."""
-    findings = []
-    for index, call in enumerate(calls):
-        tool = toolset.tools.get(call.name)
-        if index in pairs or tool is None or tool.effect == "read":
-            continue
-        code = "destructive-extra" if tool.effect == "destructive" else "extra-call"
-        findings.append(Finding(code, f"{call.name} was not asked for", _at(index)))
-    return findings
-
-
 def argument_findings(case: Case, calls: list[MadeCall], pairs: list[int | None], toolset: Toolset) -> list[Finding]:
     """Arguments that the case does not accept, and expected calls that failed when they were run."""
     findings, earlier = [], []
@@ -141,10 +108,10 @@ def argument_findings(case: Case, calls: list[MadeCall], pairs: list[int | None]
         call = calls[index] if index is not None else None
         if call is not None:
             for code, name, why in _wrong_arguments(case, position, call, earlier, toolset.tools.get(call.name)):
-                findings.append(Finding(code, f"{name}: {why}", f"{_at(index)}.arguments.{name}"))
+                findings.append(Finding(code, f"{name}: {why}", f"{place(index)}.arguments.{name}"))
             if call.result and call.result.get("success") is not True and not toolset.check(call.name, call.arguments):
                 error = str(call.result.get("error", "no error text"))[:200]
-                findings.append(Finding("call-failed", f"{call.name}: {error}", _at(index)))
+                findings.append(Finding("call-failed", f"{call.name}: {error}", place(index)))
         earlier.append(call.result if call is not None else None)
     return findings
 
@@ -155,23 +122,14 @@ def _wrong_arguments(
     """(code, parameter, why) for each argument that is missing, wrong or was not asked for."""
     if call.arguments is None or not (case.gold or case.arguments):
         return []
-    accepted = filled(case.accepted(position), earlier)
+    rules = filled(case.accepted(position), earlier)
     properties = tool.parameters.get("properties", {}) if tool else {}
-    wrong = []
-    for key, rule in accepted.items():
-        given = [name for name in key.split("|") if name in call.arguments]
-        if not given and not may_be_left_out(rule) and not same_json(_default(properties, key), rule):
-            wrong.append(("missing-argument", key, "was left out"))
-        for name in given:
-            if why := why_not(rule, call.arguments[name], properties.get(name, {})):
-                wrong.append(("wrong-argument", name, why))
-    known = {name for key in accepted for name in key.split("|")} | UNJUDGED
-    for name, value in call.arguments.items():
-        # A name outside the schema is a finding of its own already.
-        if name in properties and name not in known and not same_json(_default(properties, name), value):
-            wrong.append(("unexpected-argument", name, "was not asked for"))
-    return wrong
-
-
-def _default(properties: dict, name: str) -> Any:
-    return properties.get(name, {}).get("default", MISSING)
+    accepted = {tuple(key.split("|")): rule for key, rule in rules.items()}
+    ruled = {name for names in accepted for name in names}
+    # A name outside the schema is a finding of its own already.
+    judged = {
+        name: value
+        for name, value in call.arguments.items()
+        if name in ruled or (name in properties and name not in UNJUDGED)
+    }
+    return argument_faults(accepted, judged, properties)

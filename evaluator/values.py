@@ -3,18 +3,28 @@
 A rule is a plain value (its mode then follows from the schema: paths, ids, enums, numbers and booleans exactly, other
 text without regard to case and spacing) or an object with one mode:
 
-    {"exact": v}  {"text": "..."}  {"contains": ["...", ...]}  {"glob": "..."}  {"any": true}  {"absent": true}
+    {"exact": v}  {"text": "..."}  {"contains": ["...", ...]}  {"glob": "..."}  {"regex": "..."}  {"number": n}
+    {"any": true}  {"absent": true}
     {"one_of": [rule, ...]}  {"items": [rule, ...]}  {"set": [rule, ...]}  {"fields": {name: rule}}
 
-and, beside the mode, "optional": true when the parameter may be left out. No mode ignores punctuation.
+and, beside the mode, "optional": true when the parameter may be left out, and "tolerance": 0.01 beside "number"
+(relative; without it whole numbers are exact and others may differ by rounding only). A regex must fit the whole text;
+it knows no look-around, so its time is linear. No mode ignores punctuation.
 """
 
 import fnmatch
+import math
 import re
 import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-MODES = frozenset({"exact", "text", "contains", "glob", "any", "absent", "one_of", "items", "set", "fields"})
+MODES = frozenset(
+    {"exact", "text", "contains", "glob", "regex", "number", "any", "absent", "one_of", "items", "set", "fields"}
+)
+BESIDE_MODES = frozenset({"optional", "tolerance"})
+ROUNDING = 1e-9  # relative
 _ID_OR_FILE = re.compile(r"[a-z]+_\d{13}_[a-z0-9]{9}|.*\.[a-z]{2,5}|\$\{.*\}")  # or what an earlier result gave
 MISSING = object()
 
@@ -27,11 +37,11 @@ def same_json(left: Any, right: Any) -> bool:
         return left.keys() == right.keys() and all(same_json(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(same_json, left, right))
-    return type(left) is type(right) and left == right or _numbers(left, right) and left == right
+    return type(left) is type(right) and left == right or _number_like(left) and _number_like(right) and left == right
 
 
-def _numbers(*values: Any) -> bool:
-    return all(isinstance(value, int | float) for value in values)
+def _number_like(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def folded(text: str) -> str:
@@ -40,7 +50,39 @@ def folded(text: str) -> str:
 
 
 def is_rule(value: Any) -> bool:
-    return isinstance(value, dict) and len(value.keys() & MODES) == 1 and value.keys() <= MODES | {"optional"}
+    return isinstance(value, dict) and len(value.keys() & MODES) == 1 and value.keys() <= MODES | BESIDE_MODES
+
+
+def fault_of(rule: Any) -> str:
+    """What is wrong with the make of a rule; "" when it can be used."""
+    if not is_rule(rule):
+        return ""
+    mode = next(iter(rule.keys() & MODES))
+    wanted = rule[mode]
+    if mode in ("one_of", "items", "set"):
+        if not isinstance(wanted, list):
+            return f"{mode} needs a list"
+        return next(filter(None, map(fault_of, wanted)), "")
+    if mode == "fields":
+        return (
+            next(filter(None, map(fault_of, wanted.values())), "")
+            if isinstance(wanted, dict)
+            else "fields needs an object"
+        )
+    if mode == "contains" and not (isinstance(wanted, list) and all(isinstance(part, str) for part in wanted)):
+        return "contains needs a list of texts"
+    if mode in ("text", "glob", "regex") and not isinstance(wanted, str):
+        return f"{mode} needs a text"
+    if mode == "number" and not all(map(_number_like, (wanted, rule.get("tolerance", 0)))):
+        return "number and tolerance need numbers"
+    if mode == "number" and rule.get("tolerance", 0) < 0:
+        return "tolerance must not be negative"
+    if mode == "regex":
+        try:
+            _whole_text(wanted)
+        except ValueError:
+            return f"{_short(wanted)} is no regular expression"
+    return ""
 
 
 def may_be_left_out(rule: Any) -> bool:
@@ -63,6 +105,8 @@ def why_not(rule: Any, value: Any, schema: dict) -> str:
     if not is_rule(rule):
         return _by_schema(rule, value, schema)
     mode = next(iter(rule.keys() & MODES))
+    if mode == "number":
+        return _number(rule["number"], rule.get("tolerance"), value)
     return _CHECKS[mode](rule[mode], value, schema)
 
 
@@ -108,6 +152,40 @@ def _glob(expected: str, value: Any, schema: dict) -> str:
     return f"{_short(value)} does not fit {expected}"
 
 
+@lru_cache(maxsize=256)
+def _whole_text(pattern: str) -> Callable[[str], bool]:
+    """Whether a text fits the pattern from end to end, in time linear in its length; ValueError for no pattern."""
+    import jsonschema_rs
+
+    schema = {"pattern": rf"\A(?:{pattern})\z"}
+    return jsonschema_rs.validator_for(schema, pattern_options=jsonschema_rs.RegexOptions()).is_valid
+
+
+def _regex(expected: str, value: Any, schema: dict) -> str:
+    try:
+        if isinstance(value, str) and _whole_text(expected)(value):
+            return ""
+    except UnicodeEncodeError:  # half a surrogate pair fits nothing
+        pass
+    return f"{_short(value)} does not fit {_short(expected)}"
+
+
+def _number(expected: int | float, tolerance: float | None, value: Any) -> str:
+    if not _number_like(value) or not _close(expected, value, tolerance):
+        return f"{_short(value)} instead of {_short(expected)}"
+    return ""
+
+
+def _close(left: int | float, right: int | float, tolerance: float | None) -> bool:
+    """Relative only: an absolute floor would take 8.9e-12 for 5e-12."""
+    if left == right or (tolerance is None and left % 1 == 0 and right % 1 == 0):
+        return left == right
+    try:
+        return math.isclose(left, right, rel_tol=ROUNDING if tolerance is None else tolerance)
+    except OverflowError:  # an integer beyond every float
+        return False
+
+
 def _any(expected: Any, value: Any, schema: dict) -> str:
     return "an empty text" if isinstance(value, str) and not value.strip() else ""
 
@@ -118,6 +196,8 @@ def _absent(expected: Any, value: Any, schema: dict) -> str:
 
 def _one_of(expected: list, value: Any, schema: dict) -> str:
     reasons = [why_not(rule, value, schema) for rule in expected]
+    if len(reasons) == 1:
+        return reasons[0]
     return "" if "" in reasons else f"{_short(value)} is none of the {len(reasons)} accepted values"
 
 
@@ -183,6 +263,7 @@ _CHECKS = {
     "text": _text,
     "contains": _contains,
     "glob": _glob,
+    "regex": _regex,
     "any": _any,
     "absent": _absent,
     "one_of": _one_of,

@@ -51,24 +51,27 @@ class Finding:
     severity: str = "error"
 
 
-def explain(errors: Iterable, schema: dict) -> list[Finding]:
-    """Schema errors as findings: fixed code, exact path, a sentence; one finding per fault and place."""
+def explain(errors: Iterable, schema: Any, own_context: bool = True) -> list[Finding]:
+    """Schema errors as findings: fixed code, exact path, a sentence; one finding per fault and place.
+
+    own_context: whether a parameter called `context` is our toolset's, with codes of its own.
+    """
     findings: dict[tuple[str, str], Finding] = {}
     for error in errors:
-        for finding in _explain_one(error, schema):
+        for finding in _explain_one(error, schema, own_context):
             findings.setdefault((finding.code, finding.path), finding)
     return list(findings.values())
 
 
-def _explain_one(error, schema: dict) -> list[Finding]:
+def _explain_one(error, schema: Any, own_context: bool) -> list[Finding]:
     keyword = error.kind.name
     steps = list(error.instance_path)
     code = CODES.get(keyword, "no-match")
-    if steps[:1] == ["context"]:
+    if own_context and steps[:1] == ["context"]:
         code = CONTEXT_CODES.get(keyword) or CONTEXT_FIELD_CODES.get(steps[-1], code)
     if keyword == "required":
         missing = [*steps, error.kind.property]
-        if missing == ["context"]:
+        if own_context and missing == ["context"]:
             message = "context is missing; it is the first argument of every call."
             return [Finding("context-missing", message, place_of(missing))]
         return [Finding(code, f"{_name(missing)} is missing.", place_of(missing))]
@@ -89,9 +92,12 @@ def _unknown(code: str, steps: list, known: list[str]) -> Finding:
 
 def _known_names(error, schema: Any) -> list[str]:
     """The parameter names allowed where an unexpected one was found."""
-    for step in list(error.schema_path)[:-1]:
-        schema = schema[step]
-    return list(schema.get("properties", {}))
+    try:
+        for step in list(error.schema_path)[:-1]:
+            schema = schema[step]
+        return list(schema.get("properties", {}))
+    except (AttributeError, LookupError, TypeError):  # the path leads through a reference
+        return []
 
 
 def _alternatives(error) -> str:
