@@ -117,8 +117,8 @@ class Context:
 
     def with_request(self, text):
         """A memory that names nothing of its own, with the first words of what was asked."""
-        words = self.request.split()[: max(3, min(ASKED_WORDS, CONTEXT_WORDS - len(text.split())))]
-        return f'{text} ("{" ".join(words).strip(".,:;?!")}")'
+        words = self.request.replace('"', "").split()[: max(3, min(ASKED_WORDS, CONTEXT_WORDS - len(text.split())))]
+        return f"{text}: {' '.join(words).strip('.,:;?!')}"
 
 
 def too_long(context):
