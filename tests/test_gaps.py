@@ -12,7 +12,7 @@ TOOL = "vaultManager_deleteNote"
 
 def intent(number, acts=ACTS):
     asks = tuple((act, "x") for act in acts)
-    return Intent(f"i{number}", "a.yaml", "act", TOOL, {}, (), (), asks, ("y",), {}, (), (), 1.0)
+    return Intent(f"i{number}", "a.yaml", "act", TOOL, {}, (), (), asks, ("y",), {}, (), (), 1.0, {}, "")
 
 
 def full():

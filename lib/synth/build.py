@@ -8,7 +8,7 @@ from lib.synth.kto import choose_negatives
 from lib.synth.rows import Reject
 from lib.synth.seeds import generator
 from lib.synth.selection import select
-from lib.synth.sketches import shape_of
+from lib.synth.sketches import SHAPES, shape_of
 from lib.synth.workshop import Workers, Workshop, families, said
 
 LEAST_TRIES = 4  # candidates of an intent, however small its share
@@ -23,8 +23,8 @@ def wanted_by_family(material):
     """key -> how many candidates (of twins: sets) to draw: the larger share of both sets, over-generated."""
     quotas = material.quotas
     total = quotas["positives"]
-    shares = {shape: max(quotas["shapes"].get(shape, 0), quotas["kto_shapes"].get(shape, 0)) for shape in
-              {**quotas["shapes"], **quotas["kto_shapes"]}}  # fmt: skip
+    both = quotas["shapes"], quotas["kto_shapes"]
+    shares = {shape: max(part.get(shape, 0) for part in both) for shape in SHAPES}
     cells = defaultdict(lambda: defaultdict(float))  # shape -> tool or intent -> weight
     members = families(material.intents)
     twins = sum(len(intents) > 1 for intents in members.values())
@@ -38,7 +38,7 @@ def wanted_by_family(material):
         else:
             shape = shape_of(first.kind, len(first.plan))
             groups = cells[shape]
-            rows = total * shares.get(shape, 0) / len(groups) * first.weight / groups[first.tool or key]
+            rows = total * shares[shape] / len(groups) * first.weight / groups[first.tool or key]
         wanted[key] = max(LEAST_TRIES, round(rows * quotas["overgenerate"]))
     return wanted
 
