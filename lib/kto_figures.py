@@ -18,6 +18,7 @@ from lib.toolset import Toolset
 FAMILY_ENOUGH = 100  # negatives that a reason family needs to be probed by itself
 KIND_ENOUGH = 20  # rows that a kind of answer needs before its share of true rows says anything
 BATCH = 4  # the batch size of the one-label count
+HOST_FIELDS = ("sessionId", "workspaceId")  # of a result: the host's own
 SEED = 17  # of the trainer's plan
 
 
@@ -176,12 +177,15 @@ def _pairs(data: Dataset, shapes: Shapes, toolset: Toolset) -> dict[str, Figure]
 
 
 def said(example: Example) -> tuple:
-    """An answer without contexts and results: its calls and words."""
+    """An answer without contexts: its calls, words and results, since twins answer one request in two vaults."""
     parts = []
     for part in leak.answer_parts(example):
         if isinstance(part, Text):
             parts.append(leak.normal(part.text))
-        elif not isinstance(part, Result):
+        elif isinstance(part, Result):
+            shown = part.content if isinstance(part.content, dict) else {"": part.content}
+            parts.append(dump_arguments({key: value for key, value in shown.items() if key not in HOST_FIELDS}))
+        else:
             own = {key: value for key, value in sorted(part.arguments.items()) if key != "context"}
             parts.append((part.name, dump_arguments(own)))
     return tuple(parts)
