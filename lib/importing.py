@@ -3,7 +3,6 @@
 What each format looks like stands at its function. A row's format is found by its keys and roles alone.
 """
 
-import ast
 import json
 import re
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import Any
 
 from lib.chat import Call, Example, Result, Text, Turn, example_from_row
 from lib.json_text import read_json
+from lib.python_calls import read_calls
 
 ROLES = {
     "system": "system", "human": "user", "user": "user",
@@ -21,7 +21,6 @@ HERMES_CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 HERMES_RESULT = re.compile(r"<tool_response>\s*(.*?)\s*</tool_response>", re.DOTALL)
 GLAIVE_TURN = re.compile(r"^(USER|ASSISTANT|FUNCTION RESPONSE|SYSTEM):[ \t]*", re.MULTILINE)
 GLAIVE_CALL = "<functioncall>"
-CALL_STRING = re.compile(r"\s*([^\[\](),=]+?)\s*\(")
 
 
 class Rejected(Exception):
@@ -188,56 +187,11 @@ def parts_of(role: str, value: str, number: int) -> list:
             raise Rejected("bad-call", f"turn {number}: a <tool_call> is not closed")
         return words(before) + calls + words(value.rpartition("</tool_call>")[2])
     if value.lstrip().startswith("[") and value.rstrip().endswith(")]"):
-        return string_calls(value.strip(), number)
+        try:
+            return [Call(name, arguments) for name, arguments in read_calls(value.strip())]
+        except ValueError as error:
+            raise Rejected("bad-call", f"turn {number}: {error}") from None
     return words(value)
-
-
-def string_calls(text: str, number: int) -> list[Call]:
-    """ToolACE's calls: `[Name(key="value", other=3), Second()]`, names with blanks and slashes, Python's literals."""
-    calls, position, inside = [], 1, text[:-1]
-    while position < len(inside):
-        match = CALL_STRING.match(inside, position)
-        if match is None:
-            raise Rejected("bad-call", f"turn {number}: no call at {inside[position : position + 30]!r}")
-        end = closing(inside, match.end())
-        calls.append(Call(match.group(1), literals(inside[match.end() : end], number)))
-        position = end + 1
-        while position < len(inside) and inside[position] in ", \n":
-            position += 1
-    return calls
-
-
-def closing(text: str, position: int) -> int:
-    """Where the bracket opened before `position` closes, strings passed over."""
-    depth, quote = 1, ""
-    while position < len(text):
-        letter = text[position]
-        if quote:
-            position += letter == "\\"
-            quote = "" if letter == quote else quote
-        elif letter in "\"'":
-            quote = letter
-        else:
-            depth += (letter in "([{") - (letter in ")]}")
-            if depth == 0:
-                return position
-        position += 1
-    raise Rejected("bad-call", "a bracket of a call is never closed")
-
-
-def literals(text: str, number: int) -> dict:
-    """Keyword arguments written in Python, or with JSON's true, false and null; nothing is evaluated."""
-    try:
-        call = ast.parse(f"f({text})", mode="eval").body
-        if call.args or not all(word.arg for word in call.keywords):
-            raise ValueError("arguments without names")
-        names = {"true": True, "false": False, "null": None}
-        return {
-            word.arg: names[word.value.id] if getattr(word.value, "id", "") in names else ast.literal_eval(word.value)
-            for word in call.keywords
-        }
-    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError, AttributeError):
-        raise Rejected("bad-call", f"turn {number}: arguments {text[:60]!r} are no literals") from None
 
 
 def from_glaive(row: dict) -> list[Example]:
