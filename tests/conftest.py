@@ -1,6 +1,7 @@
 """Settings and fixtures shared by all tests."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,13 @@ def root():
 def in_project_folder(monkeypatch):
     """Every test starts in the project's folder, where commands are run from."""
     monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture(autouse=True)
+def denormals():
+    """Training in a worker's process flushes denormals to 0, and hypothesis needs them in the tests that follow."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
 
 
 @pytest.fixture(autouse=True)
