@@ -50,7 +50,7 @@ def pipeline(tmp_path, monkeypatch):
 
     def evaluate(line):
         label, out = option_of(line, "--label"), Path(option_of(line, "--out"))
-        records = [record(number < PASSED[label]) for number in range(10)]
+        records = [record(number, number < PASSED[label]) for number in range(10)]
         settings = {"format": option_of(line, "--format"), "prompts": option_of(line, "--prompts").split(",")}
         result = {"label": label, "settings": settings, "stopped": "", "seconds": 12.0, "summary": summarize(records)}
         out.mkdir(parents=True, exist_ok=True)
@@ -78,8 +78,9 @@ def pipeline(tmp_path, monkeypatch):
     return run
 
 
-def record(passed):
+def record(number, passed):
     return {
+        "id": f"case {number}",
         "outcome": "pass" if passed else "model_fail",
         "seconds": 1.0,
         "steps": [],

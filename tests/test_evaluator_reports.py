@@ -7,7 +7,8 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from evaluator.compare import main as compare
-from evaluator.reports import console_tables, ladder_table, markdown_report, markdown_table, read_result, shown_rate
+from evaluator.reports import console_tables, ladder_table, markdown_report, markdown_table, shown_rate
+from evaluator.results import read_result
 from evaluator.statistics import rate, summarize, wilson
 from lib.errors import CannotRun
 
