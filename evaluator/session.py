@@ -59,8 +59,7 @@ def fixed(settings: Settings, cases: list[Case], toolset: Toolset) -> dict:
         "backend": settings.backend,
         "format": settings.form,
         "prompts": [Path(name).stem for name in settings.prompts],
-        "prompts_sha256": _digest([asdict(case) for case in cases]),
-        "tools_sha256": _digest(toolset.openai_tools()),
+        **judged_by(cases, toolset),
         "model": settings.model,
         "gguf": gguf.name if gguf else None,
         "gguf_bytes": gguf.stat().st_size if gguf else None,
@@ -74,12 +73,19 @@ def fixed(settings: Settings, cases: list[Case], toolset: Toolset) -> dict:
     }
 
 
+def judged_by(cases: list[Case], toolset: Toolset) -> dict[str, str]:
+    """The digests of what is asked and of the tools."""
+    tools = digest(toolset.openai_tools())
+    return {"prompts_sha256": digest([asdict(case) for case in cases]), "tools_sha256": tools}
+
+
 def holds_text(settings: Settings) -> bool:
     """Whether turns in the text form are sampled under our grammar of the schemas: llama-server takes one."""
     return settings.grammar and settings.form == "text" and settings.backend == "llamacpp"
 
 
-def _digest(value: object) -> str:
+def digest(value: object) -> str:
+    """sha256 of the value's JSON."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=list).encode()).hexdigest()
 
 
