@@ -10,7 +10,7 @@ from evaluator.cases import Case
 from evaluator.checkers import judge
 from evaluator.conversation import FORMATS, Asking
 from evaluator.journal import Journal
-from evaluator.transport import Fault
+from lib.transport import Fault
 
 SERVER_GONE = "server-gone"
 
