@@ -114,6 +114,7 @@ class Teacher:
         self.cassette = cassette
         self.ledger = ledger
         self.stopped = ""  # why nothing more is asked
+        self.failed = False  # whether that is because the server cannot be asked
         self._stop = threading.Event()
         self._sleep = sleep or self._stop.wait
         self._lock = threading.Lock()
@@ -139,10 +140,11 @@ class Teacher:
             kept = self._fetch(question)
         return Answer(kept["text"], kept["cut"])
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str, failed: bool = False) -> None:
         """Ask nothing more: calls under way come to their end, waits are over."""
         with self._lock:
-            self.stopped = self.stopped or reason
+            if not self.stopped:
+                self.stopped, self.failed = reason, failed
         self._stop.set()
 
     # ------------------------------------------------------------------------------------ one call
@@ -185,7 +187,7 @@ class Teacher:
             self._lost += 1
             gone = self._lost >= LOST_IN_A_ROW
         if gone:
-            self.stop(f"{LOST_IN_A_ROW} questions in a row had no answer, the last: {why}")
+            self.stop(f"{LOST_IN_A_ROW} questions in a row had no answer, the last: {why}", failed=True)
 
     def _patiently(self, question: dict) -> dict:
         """The body of a good reply, tried again after growing waits where that can help."""
@@ -243,7 +245,7 @@ class Teacher:
             reason = f"{where}asks to be left alone for {fault.wait:.0f} seconds ({message})"
         else:
             return
-        self.stop(reason)
+        self.stop(reason, failed=True)
         raise Stopped(self.stopped)
 
     def _wait(self, fault: Fault, delay: float) -> None:

@@ -113,25 +113,32 @@ def row_of(labelled):
 def proof_of(labelled, row):
     """What a recheck needs to replay the row, and what the run did to the vault."""
     item, source = labelled.item, labelled.source
-    run = item.run
-    proof = {
-        "id": item.id,
-        "row": digest(dump_row(row), length=32),
-        "label": labelled.label,
+    origin = {
         "intent": source.intent.id,
         "kind": source.intent.kind,
         "tool": source.tool,
         "act": source.act,
         "world": source.expanded.world,
         "seed": source.expanded.seed,
+    }
+    proof = proof_of_run(item.id, row, labelled.label, origin, item.run)
+    if not labelled.label:
+        proof |= {"source": source.id, "family": item.family, "reason": item.reason, "proof": list(item.proof)}
+    return proof
+
+
+def proof_of_run(identity, row, label, origin, run):
+    """The proof of a row that says what `run` did; origin: where it comes from, its world and seed among it."""
+    return {
+        "id": identity,
+        "row": digest(dump_row(row), length=32),
+        "label": label,
+        **origin,
         "plan": digest([step.key for step in run.steps]),
         "before": vault_digest(run.before),
         "after": vault_digest(run.after),
         "diff": render_diff(changes(run)),
     }
-    if not labelled.label:
-        proof |= {"source": source.id, "family": item.family, "reason": item.reason, "proof": list(item.proof)}
-    return proof
 
 
 def changes(run):

@@ -134,3 +134,15 @@ def unbacked_claims(answer, request, run):
     paths = {*run.before.notes, *run.after.notes, *run.after.folders}
     lost = [path for path in sorted(paths) if "/" in path and path in answer and not seen.holds_path(path)]
     return lost + [number for number in NUMERAL.findall(answer) if not seen.holds(number)]
+
+
+def unseen_names(answer, request, run):
+    """Names of more than one word (notes, folders, agents and the like) that neither the request nor a result shows."""
+    seen = Seen(request)
+    for step in run.steps:
+        seen.add(step.result)
+    vault = run.after
+    records = (vault.workspaces, vault.sessions, vault.states, vault.agents)
+    names = {path.rpartition("/")[2].removesuffix(".md") for path in [*run.before.notes, *vault.notes, *vault.folders]}
+    names |= {record.name for records_of_kind in records for record in records_of_kind.values()}
+    return [name for name in sorted(names) if " " in name and name in answer and not seen.holds(name)]
