@@ -40,7 +40,7 @@ $(call one-of,FORMAT,native text)
 $(call one-of,TOOLS_IN_PROMPT,none names full)
 
 # $(call needed,NAME) stops when a setting that the target cannot do without is empty.
-needed = $(or $($1),$(error $@ needs $1: make $@ $1=<file>))
+needed = $(or $($1),$(error $@ needs $1: make $@ $1=...))
 
 # DATA names files for one command; without it each target has its own default.
 ifneq ($(origin DATA),undefined)
@@ -63,7 +63,8 @@ READY   := .venv/.ready-$(PLATFORM)
 endif
 
 SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA FLOOR RUN QUANTS BACKEND MODEL PROMPTS \
-  OUT OLD SFT_ARGS KTO_ARGS EVAL_ARGS SERVE_ARGS IMPORT_ARGS DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
+  OUT OLD TEACHER TEACHER_URL COUNT SFT_ARGS KTO_ARGS EVAL_ARGS SERVE_ARGS IMPORT_ARGS GENERATE_ARGS DRY_RUN RESUME YES \
+  PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
 # Read by the build and the search of llama.cpp.
 export LLAMA_CMAKE LLAMA_CPP
@@ -132,7 +133,7 @@ demo: $(READY) ## Whole pipeline: data, SFT, KTO, GGUF, evaluation, one table
 	  --make $(MAKE_COMMAND) $(if $(call on,RESUME),--resume)
 
 ##@ Data
-.PHONY: validate coverage datasets recheck gates inspect plan import drift
+.PHONY: validate coverage datasets generate recheck gates inspect plan import drift
 ifdef DATA
 validate: $(LIGHT) ## Check datasets/*.jsonl, or DATA=<files>, against the tool schemas
 	$(PYTHON) -m scripts.validate $(DATA)
@@ -146,6 +147,10 @@ coverage: $(LIGHT) ## Count examples and calls per tool; fail below FLOOR exampl
 
 datasets: $(LIGHT) ## Write the shipped datasets again from datasets/scenarios/
 	$(PYTHON) -m scripts.datasets
+
+generate: $(LIGHT) ## Let TEACHER=<model> at TEACHER_URL=http://... write rows; the simulator judges them: COUNT=200, OUT=<file>
+	$(PYTHON) -m scripts.generate --model $(call needed,TEACHER) $(if $(TEACHER_URL),--url $(TEACHER_URL)) \
+	  $(if $(COUNT),--count $(COUNT)) $(if $(OUT),--out $(OUT)) $(GENERATE_ARGS)
 
 plan: $(LIGHT) ## Say what the data lacks and what to write next, cheapest first
 	$(PYTHON) -m scripts.plan
@@ -237,5 +242,7 @@ lock: ## Write the lock files again (needs uv)
 	{ echo '# Written by `make lock`. macOS 14 and newer, Apple Silicon; Python 3.11 and newer.'; \
 	  MACOSX_DEPLOYMENT_TARGET=14.0 $(UV_COMPILE) requirements-mac.txt --python-platform aarch64-apple-darwin; } > requirements-mac.lock
 
-clean: ## Remove build/ (never runs/: those cost hours)
-	rm -rf build
+clean: ## Remove build/ (never runs/: those cost hours; nor build/teacher, a teacher's answers)
+	@mkdir -p build
+	find build -mindepth 1 -maxdepth 1 ! -name teacher -exec rm -rf {} +
+	rmdir build 2>/dev/null || true

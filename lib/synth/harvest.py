@@ -77,7 +77,7 @@ def make_judge(material, toolset, datasets, prompts) -> Judge:
 
 def shipped_files(out) -> list[Path]:
     """The dataset files beside which a new row must be new: all but the file being written."""
-    files = sorted(path for path in Path("datasets").glob("*.jsonl") if not path.name.endswith(".proof.jsonl"))
+    files = [path for path in sorted(Path("datasets").glob("*.jsonl")) if "." not in path.stem]  # no proofs, no rejects
     return [path for path in files if path.resolve() != Path(out).resolve()]
 
 
