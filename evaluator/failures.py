@@ -60,7 +60,7 @@ def kto_row(record: dict, form: str) -> dict | None:
     for step in record["steps"]:
         message = step["reply"].get("message", step["reply"])
         text = message["content"] if isinstance(message.get("content"), str) else ""
-        calls = [call for call in step["calls"]]
+        calls = step["calls"]
         if any(call["arguments"] is None for call in calls):
             return None
         # A call that the server left in the text is told as a call below, and its words are not told twice.
