@@ -42,6 +42,8 @@ def main(folders, write, prompts, as_json):
         if write:
             rescoring.write(one)
             log(f"Written: {one.folder}/results.json, {one.folder}/report.md")
+    if not write and any(one.changed for one in done):
+        log("Nothing was written; --write takes the new verdicts over.")
     raise SystemExit(1 if not write and any(one.changed for one in done) else 0)
 
 
