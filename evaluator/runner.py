@@ -21,7 +21,7 @@ def _blank(case: Case, number: int) -> dict:
     return record | {"tools": list(case.tools), "question": case.question}
 
 
-def attempt(case: Case, number: int, asking: Asking, form: str) -> dict:
+def attempt(case: Case, asking: Asking, form: str, number: int = 1) -> dict:
     """The record of one attempt: what was sent and said, what the calls did, the verdict and the outcome.
 
     number: from 1; each attempt at a case samples with its own seed.
@@ -118,7 +118,7 @@ class Runner:
                 except queue.Empty:
                     break
                 gone = self.gone
-                record = self._not_asked(case, number) if gone else attempt(case, number, self.asking, self.form)
+                record = self._not_asked(case, number) if gone else attempt(case, self.asking, self.form, number)
                 if record["outcome"] == "infra" and not self.gone:
                     self._look_for_server(record["findings"][0])
                 if not self._stop.is_set():
