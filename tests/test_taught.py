@@ -1,5 +1,6 @@
-"""lib.synth.taught: how a teacher's replies are read, and every reason for which its row is no row."""
+"""lib.synth.taught: rows that hold, and every reason for which one does not."""
 
+import contextlib
 import copy
 import json
 
@@ -10,7 +11,7 @@ from lib.overlap import Index
 from lib.synth.replay import replay
 from lib.synth.rows import Reject, Worlds
 from lib.synth.tasks import Task
-from lib.synth.taught import Judge, read_object, read_reply, teach
+from lib.synth.taught import Judge, teach
 from lib.teacher import Answer
 from lib.toolset import load_toolset
 from tests.synth_support import material
@@ -133,71 +134,10 @@ def test_calls_after_the_failing_one_are_not_made(boat):
         [
             first,
             {"calls": [call("vaultManager_listDirectory", path="Boat"), appended(WORDS, "Boat/Jobs.md")["calls"][0]]},
-            {"closing": "Done."},
+            {"closing": "That is done."},
         ],
     )
     assert seen[1][0][-1]["content"].count("\n2. ") == 0
-
-
-# ------------------------------------------------------------------------------------ reading
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"closing": "Done."}',
-        'Sure, here it is:\n```json\n{"closing": "Done."}\n```\nAnything else?',
-        '<think>maybe {"closing": "no"}</think>\n{"closing": "Done."}',
-        '{"closing": "Done.", "confidence": 0.9}',
-        '{"closing":\n"Done."}',
-    ],
-)
-def test_the_object_is_found_where_models_put_it(text):
-    assert read_reply(Answer(text, False), "closing") == {"closing": "Done."}
-
-
-def test_a_raw_line_break_in_a_string_is_read():
-    assert read_object(Answer('{"closing": "a\nb"}', False)) == {"closing": "a\nb"}
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "I would rather not.",
-        '{"closing": "Do',
-        '{"closing": NaN}',
-        '{"closing": "\\ud800"}',
-        '{"n": 123456789012345678901234567890}',
-        '{"a":' * 3000,
-        "[1]",
-        '{a: "unquoted"} and then {"closing": "Done."}',
-    ],
-)
-def test_what_is_no_json_is_said_to_be_none(text):
-    with pytest.raises(Reject) as caught:
-        read_object(Answer(text, False))
-    assert caught.value.code == "not-json"
-
-
-def test_a_cut_reply_is_called_cut():
-    with pytest.raises(Reject, match="cut off at the limit of tokens"):
-        read_object(Answer('{"closing": "Do', True))
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        {},
-        {"closing": ""},
-        {"closing": 3},
-        {"request": "x"},
-    ],
-)
-def test_a_reply_of_another_shape_is_refused(reply):
-    with pytest.raises(Reject) as caught:
-        read_reply(Answer(json.dumps(reply), False), "closing")
-    assert caught.value.code == "schema"
 
 
 # ---------------------------------------------------------------------------------- rejections
@@ -293,10 +233,24 @@ def test_a_writer_must_write(boat):
 
 @pytest.mark.parametrize(
     "closing",
-    ["It is in Boat/Jobs.md.", "There are 77 lines now.", "The Tide reader helped.", "Log 2024 was left alone."],
+    [
+        "It is in Boat/Jobs.md.",
+        "It is in Boat/Diary.md.",
+        "There are 77 lines now.",
+        "The Tide reader helped.",
+        "Log 2024 was left alone.",
+    ],
 )
 def test_a_closing_says_only_what_was_seen(boat, closing):
     assert refused(boat, [GOOD, {"closing": closing}]).code == "unbacked"
+
+
+@pytest.mark.parametrize(
+    "closing", ["!", "12", "Done", "It is in {add.note.path} now", "Dear [Your Name], done", "Do\x07ne it"]
+)
+def test_a_closing_is_language(boat, closing):
+    reject = refused(boat, [GOOD, {"closing": closing}])
+    assert (reject.code, reject.detail[:8]) == ("schema", "closing:")
 
 
 def test_a_closing_that_reads_as_a_call_is_refused(boat):
@@ -328,6 +282,27 @@ def test_a_vault_that_changes_its_mind_is_noticed(boat, monkeypatch):
 
     monkeypatch.setattr(taught, "run_calls", unsteady)
     assert refused(boat, [GOOD]).code == "unsteady"
+
+
+ODD = [None, 0, 1e300, True, "", "{result.data}", "a" * 3000, [], {}, [[1]], {"exists": "a"}, "\u202e", 10**25]
+
+
+def places(value, path=()):
+    """The path of every part of a JSON value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in items:
+        yield (*path, key)
+        yield from places(part, (*path, key))
+
+
+@pytest.mark.parametrize("kind", ["act", "lookup", "ask"])
+def test_whatever_stands_anywhere_in_a_reply_is_judged_not_crashed_on(boat, kind):
+    good = first_reply(kind, APPENDS, WORDS)
+    for path in places(good):
+        for odd in ODD:
+            replies = [changed(good, *path, to=odd), {"closing": "That is done."}]
+            with contextlib.suppress(Reject):
+                told(boat, replies if kind != "ask" else replies[:1], kind)
 
 
 ASK = first_reply("ask", APPENDS, WORDS)

@@ -1,7 +1,6 @@
 """One row written by a teacher: its replies read, its calls run in the vault, and every claim of it checked."""
 
 import json
-import re
 from dataclasses import dataclass, field, replace
 
 from lib.chat import example_from_row
@@ -11,6 +10,7 @@ from lib.synth.build import proof_of_run
 from lib.synth.phrasing import host_ids, too_long
 from lib.synth.plans import effect, goal_holds, run_calls, schema_findings
 from lib.synth.prompts import call_schema, first_messages, first_shape, follow_up, reply_schema
+from lib.synth.replies import check_text, read_reply, with_context
 from lib.synth.rows import Reject, example_row
 from lib.synth.seeds import digest, dump_row, generator
 from lib.synth.templates import PLACEHOLDER
@@ -18,10 +18,8 @@ from lib.synth.visible import invisible_values, plainly, unbacked_claims, unseen
 from lib.validation import check_row
 
 NEAR_DUPLICATE = 0.7  # Jaccard of word 3-grams with a request there is already
-THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 INFORMS = {"shows", "value"}  # goals about a result, not about the vault
 UNTOLD = {"commands", "window", "active"}  # changes that goals need not name
-ONE_CONTEXT = ("sessionDescription", "primaryGoal")  # said alike in all calls of a row
 ANSWER_KINDS = {"ask": "ask", "cannot": "refuse", "direct": "direct"}
 
 
@@ -54,56 +52,6 @@ def informing_tools(material) -> frozenset:
     )
 
 
-# ------------------------------------------------------------------------------------- reading
-
-
-def no_number(name):
-    raise ValueError(f"{name} is not JSON")
-
-
-DECODER = json.JSONDecoder(strict=False, parse_constant=no_number)
-
-
-def read_object(answer) -> dict:
-    """The JSON object in a reply: alone, in a fence, or among other words."""
-    import orjson
-
-    text = THOUGHT.sub("", answer.text).strip()
-    try:
-        found, _ = DECODER.raw_decode(text, text.index("{"))
-        orjson.dumps(found)  # refuses what other readers of JSON would: half characters, huge numbers, deep nests
-        return found
-    except (ValueError, TypeError, RecursionError):
-        seen = "cut off at the limit of tokens" if answer.cut else text[:80] or "an empty reply"
-        raise Reject("not-json", seen) from None
-
-
-def read_reply(answer, shape) -> dict:
-    """The reply as an object of the wanted shape."""
-    import jsonschema_rs
-
-    schema = reply_schema(shape)
-    reply = {name: part for name, part in read_object(answer).items() if name in schema["properties"]}
-    errors = jsonschema_rs.validator_for(schema).iter_errors(reply)
-    first = next(iter(errors), None)
-    if first is not None:
-        place = ".".join(map(str, first.instance_path))
-        raise Reject("schema", f"{place or 'the reply'}: {first.message}"[:200])
-    return reply
-
-
-def with_context(call, ids, shared, toolset) -> tuple[str, dict]:
-    """(tool, arguments) with a full context: the teacher's words, the engine's ids."""
-    tool, arguments = call["tool"], dict(call.get("arguments") or {})
-    words = arguments.pop("context", None)
-    words = words if isinstance(words, dict) else {}
-    for name in ONE_CONTEXT:
-        shared.setdefault(name, words.get(name))
-    context = {**words, **shared, **ids}
-    context = {name: context[name] for name in toolset.context_fields if context.get(name) is not None}
-    return tool, {"context": context, **arguments}
-
-
 # ------------------------------------------------------------------------------------ the checks
 
 
@@ -130,6 +78,9 @@ def check_calls(request, run):
         name = too_long(context)
         if name:
             raise Reject("too-long", f"{name} of call {number + 1}: {context[name]}")
+        for name in context:
+            if not name.endswith("Id"):
+                check_text(f"{name} of call {number + 1}", context[name])
         told = [name for name in context if name != "sessionDescription" and not name.endswith("Id")]
         said = "\n".join(context[name] for name in told)
         so_far = replace(run, steps=run.steps[:number])
@@ -207,6 +158,7 @@ def teach(task, ask, judge) -> Taught:
     answer = ask(messages, schema)
     reply = read_reply(answer, shape)
     request = reply["request"].strip()
+    check_text("request", request, words=1)
     check_new(request, judge)
     nothing = run_calls(task.expanded.vault, [])
     if shape != "calls":
@@ -274,6 +226,7 @@ def check_size(request, run, words, judge):
 def finish(task, request, run, words, judge) -> Taught:
     """The finished row with its proof."""
     words = words.strip()
+    check_text("closing", words)
     claims = unbacked_claims(words, request, run) + unseen_names(words, request, run)
     if claims:
         raise Reject("unbacked", str(claims[0])[:80])
