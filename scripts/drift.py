@@ -85,7 +85,7 @@ def first_difference(example, worlds, proof: dict) -> str | None:
     """The name of the first call whose result is another one today."""
     chat, plans = import_module("lib.chat"), import_module("lib.synth.plans")
     calls = [(call.name, call.arguments) for call in example.calls]
-    run = plans.run_calls(worlds.get(proof["world"], proof["seed"]).vault, calls)
+    run = plans.run_calls(import_module("lib.synth.replay").start_vault(worlds, proof), calls)
     shown = [part.content for turn in example.turns for part in turn.parts if isinstance(part, chat.Result)]
     return next((step.tool for step, found in zip(run.steps, shown, strict=False) if step.result != found), None)
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from lib.drift import find_renames
 from lib.jsonl import read_rows, write_rows
 from lib.toolset import DEFAULT_TOOLS, load_toolset
-from scripts.drift import main
+from scripts.drift import first_difference, main
 
 ROWS = 120
 
@@ -129,3 +129,16 @@ def test_a_mended_row_is_run_again_where_its_proof_lies_beside_it(tmp_path, rows
     _, report = run(tmp_path, rows, changed(tmp_path, rename), "--out", tmp_path / "out.jsonl")
     # The simulator has no function of the new name yet: every mended row is told apart, none is passed over.
     assert [row["line"] for row in report["differs"]] == report["migrated"]
+
+
+def test_a_row_proved_in_a_changed_vault_is_run_again_in_that_vault():
+    from lib.chat import example_from_row
+    from lib.synth.material import load_material
+    from lib.synth.rows import Worlds
+
+    material = load_material()
+    worlds = Worlds(material, material.quotas["seeds"])
+    files = (read_rows(f"datasets/syngen_tools_sft{end}.jsonl") for end in ("", ".proof"))
+    twins = [(row, proof) for (_, row), (_, proof) in zip(*files, strict=True) if proof.get("given")]
+    assert len(twins) >= 40
+    assert [first_difference(example_from_row(row)[0], worlds, proof) for row, proof in twins] == [None] * len(twins)

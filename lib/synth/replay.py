@@ -10,6 +10,12 @@ from lib.vault import diff, render_diff
 from lib.vault import digest as vault_digest
 
 
+def start_vault(worlds, proof):
+    """The vault that a row was proved in, its `given` changes made; raises Gap when one of them finds nothing."""
+    vault = worlds.get(proof["world"], proof["seed"]).vault
+    return changed_vault(vault, proof["given"]) if "given" in proof else vault
+
+
 def replay(row, worlds, proof):
     """(code, detail) of the first difference between a row with its proof and a new run, or None."""
     if digest(dump_row(row), length=32) != proof["row"]:
@@ -22,13 +28,10 @@ def replay(row, worlds, proof):
     request = "".join(part.text for part in example.turns[0].parts if isinstance(part, Text))
     answer = "".join(part.text for part in example.turns[-1].parts if isinstance(part, Text))
     calls = [(call.name, call.arguments) for call in example.calls]
-    vault = worlds.get(proof["world"], proof["seed"]).vault
-    if "given" in proof:
-        try:
-            vault = changed_vault(vault, proof["given"])
-        except Gap as gap:
-            return "given", str(gap)
-    run = run_calls(vault, calls)
+    try:
+        run = run_calls(start_vault(worlds, proof), calls)
+    except Gap as gap:
+        return "given", str(gap)
     shown = [part.content for part in example.turns[-1].parts if isinstance(part, Result)]
     for number, (step, found) in enumerate(zip(run.steps, shown, strict=True), 1):
         if step.result != found:
