@@ -15,6 +15,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 BLOCK = 128  # queries at once: scores of all heads of a small model stay in the cache
+LONGEST = 1024  # tokens; probabilities kept grow with the square: 1.2 MB a head, layer and row at this length in bf16
 
 
 class LoraProduct(torch.autograd.Function):
@@ -63,8 +64,8 @@ class RmsNorm(torch.autograd.Function):
 class CausalAttention(torch.autograd.Function):
     """softmax(q k' * scale, keys up to the query's own) v, for a block of queries at a time: later keys cost nothing.
 
-    q: (batch, heads, length, d); k, v: (batch, kv heads, length, d). Probabilities are kept for the backward pass: at
-    2,048 tokens 9 MB a head in bf16. PyTorch's CPU kernel makes them anew and takes 2.4 times as long at 450 tokens.
+    q: (batch, heads, length, d); k, v: (batch, kv heads, length, d). Probabilities are kept for the backward pass;
+    PyTorch's CPU kernel makes them anew and takes 2.4 times as long at 450 tokens.
     """
 
     @staticmethod
@@ -108,8 +109,8 @@ def blocks(length):
 
 
 def attention_forward(module, query, key, value, mask, scaling=None, dropout=0.0, **kwargs):
-    """CausalAttention for plain causal rows; with a mask, a cache, dropout or a window, transformers' own sdpa."""
-    plain = mask is None and query.shape[2] == key.shape[2] and not dropout and query.device.type == "cpu"
+    """CausalAttention for plain causal rows up to LONGEST; for a mask, a cache, dropout or a window the usual sdpa."""
+    plain = mask is None and query.shape[2] == key.shape[2] <= LONGEST and not dropout and query.device.type == "cpu"
     if not plain or any(kwargs.get(name) is not None for name in ("sliding_window", "softcap", "s_aux")):
         return sdpa_attention_forward(module, query, key, value, mask, scaling=scaling, dropout=dropout, **kwargs)
     out = CausalAttention.apply(query, key, value, scaling or query.shape[-1] ** -0.5)

@@ -5,6 +5,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
+from lib import fast_torch
 from lib.fast_torch import CausalAttention, speed_up
 from lib.loss_torch import label_logps
 from lib.model_torch import TARGETS
@@ -91,3 +92,14 @@ def test_attention_with_a_mask_or_a_cache_is_transformers_own(folder):
         )
         asked = {"max_new_tokens": 5, "do_sample": False, "attention_mask": mask}
         assert torch.equal(fast.generate(ids, **asked), plain.generate(ids, **asked))
+
+
+def test_long_rows_take_transformers_own_attention_which_keeps_no_probabilities(folder, monkeypatch):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    speed_up(model)
+    lengths = []
+    monkeypatch.setattr(fast_torch.CausalAttention, "apply", lambda q, *rest: lengths.append(q.shape[2]) or q)
+    monkeypatch.setattr(fast_torch, "LONGEST", 20)
+    for length in (20, 21):
+        model(torch.arange(4, 4 + length)[None])
+    assert lengths == [20, 20]  # once a layer
