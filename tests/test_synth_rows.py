@@ -263,3 +263,16 @@ def test_other_than_leaves_out_the_same_folder_the_folder_of_a_note_and_the_note
     assert "Boat" in [item["path"] for item in slot_values(expanded, {"folder": {"other_than": "a"}}, scope)]
     assert "Boat" not in [item["path"] for item in slot_values(expanded, {"folder": {"other_than": "m.note"}}, scope)]
     assert move["note"] not in slot_values(expanded, {"note": {"other_than": "m"}}, scope)
+
+
+def test_a_memory_without_a_name_of_its_own_begins_with_its_words_and_ends_with_those_of_the_request(tmp_path):
+    plain = {"goal": ["Tidy up"], "subgoal": ["Move one note"], "memory": ["User named a note"]}
+    made, _ = candidates(tmp_path, intent(MOVE, context=plain))
+    memories = [row.run.steps[0].arguments["context"]["sessionMemory"] for row in made]
+    for row, memory in zip(made, memories, strict=True):
+        said, _, quoted = memory.partition(": ")
+        assert said == "User named a note" and 3 <= len(quoted.split()) <= 7
+        assert quoted in row.request.replace('"', "")
+    assert len(set(memories)) > 1
+    named, _ = candidates(tmp_path, intent(MOVE, context={**plain, "memory": ["User named {move.note.title}"]}))
+    assert all(": " not in row.run.steps[0].arguments["context"]["sessionMemory"] for row in named)

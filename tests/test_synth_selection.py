@@ -1,6 +1,7 @@
 """Selection: quotas by shape, pairs whole or not at all, caps, and no luck in the order of the candidates."""
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -111,3 +112,13 @@ def test_rows_by_shape_add_up(total, shares):
 def test_trigrams_of_a_short_request_are_the_request():
     assert trigrams("Delete it") == {("delete", "it")}
     assert trigrams("a b c d") == {("a", "b", "c"), ("b", "c", "d")}
+
+
+def test_choosing_leans_towards_the_shares_of_speech_acts():
+    units = [(replace(sketch(n, shape, tool), act="order" if n % 4 == 0 else "short"),)
+             for shape in SHARES for tool in TOOLS for n in range(60)]  # fmt: skip
+    without, _ = select(units, 120, SHARES, quotas(twins=0))
+    acts = {"order": 0.5, "short": 0.5}
+    leaning, _ = select(units, 120, SHARES, quotas(twins=0, acts=acts))
+    orders = [Counter(item.act for item in chosen)["order"] for chosen in (without, leaning)]
+    assert orders[0] + 8 <= orders[1] <= 68
