@@ -10,8 +10,7 @@ WINDOW = 32  # batches whose rows are sorted together: lengths alike, yet far fr
 def length_grouped(lengths: list[int], batch_size: int, seed: int, epoch: int = 0) -> list[list[int]]:
     """Every row index once, in batches of similar lengths, the batches in random order.
 
-    The rows are shuffled, sorted by length inside windows of WINDOW batches, cut, and the batches shuffled. The longest
-    batch goes first, so that a batch too big for the memory fails at once and not after an hour.
+    The rows are shuffled, sorted by length inside windows of WINDOW batches, cut, and the batches shuffled.
     """
     rng = random.Random(f"{seed}:{epoch}")
     order = list(range(len(lengths)))
@@ -20,11 +19,14 @@ def length_grouped(lengths: list[int], batch_size: int, seed: int, epoch: int = 
     windows = [sorted(order[i : i + size], key=lambda row: (lengths[row], row)) for i in range(0, len(order), size)]
     batches = [window[i : i + batch_size] for window in windows for i in range(0, len(window), batch_size)]
     rng.shuffle(batches)
-    return longest_first(batches, lengths)
+    return batches
 
 
 def longest_first(batches: list[list[int]], lengths: list[int]) -> list[list[int]]:
-    """The batches, of which the one with the longest row has changed places with the first."""
+    """The batches, of which the one with the longest row has changed places with the first.
+
+    So a batch too big for the memory fails at once and not after an hour.
+    """
     longest = max(range(len(batches)), key=lambda i: max(lengths[row] for row in batches[i]), default=None)
     if longest:
         batches[0], batches[longest] = batches[longest], batches[0]
@@ -65,7 +67,7 @@ def label_grouped(lengths: list[int], labels: list[bool], prompts: list, batch_s
     ]
     separate(batches, labels, prompts)
     rng.shuffle(batches)
-    return longest_first(batches, lengths)
+    return batches
 
 
 def alternated(good: list[int], bad: list[int]) -> list[int]:

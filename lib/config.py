@@ -46,6 +46,7 @@ class SftConfig(Recipe):
     lora_alpha: int
     lora_dropout: float
     eval_fraction: float
+    rows_per_tool: int
     whole_share: float
     context_share: float
 
@@ -88,6 +89,7 @@ LIMITS = {
     "lora_alpha": (lambda v: v >= 1, "1 or more"),
     "lora_dropout": (lambda v: 0 <= v < 1, "0 or more and less than 1"),
     "eval_fraction": (lambda v: 0 <= v < 0.5, "0 or more and less than .5"),
+    "rows_per_tool": (lambda v: v >= 0, "0 or more"),
     "whole_share": (lambda v: 0 <= v <= 1, "from 0 to 1"),
     "context_share": (lambda v: 0 <= v <= 1, "from 0 to 1"),
     "beta": (lambda v: v > 0, "more than 0"),

@@ -10,7 +10,7 @@ from datasets import Dataset
 from trl import KTOConfig, KTOTrainer
 
 from lib import runs
-from lib.batches import file_order, kl_partners, label_grouped, order_report
+from lib.batches import file_order, kl_partners, label_grouped, longest_first, order_report
 from lib.cli import log, progress
 from lib.errors import CannotRun
 from lib.fast_torch import speed_up
@@ -135,6 +135,8 @@ def planned_batches(rows: list[Rendered], desirable: list[bool], config) -> list
     if config.epochs < 1:
         steps = -(-len(batches) * config.epochs // config.grad_accumulation)
         batches = batches[: max(1, int(steps)) * config.grad_accumulation]
+    if config.order == "grouped":
+        batches = longest_first(batches, lengths)
     found = order_report(batches, desirable, prompts)
     log(
         f"Order: {found['rows']} rows, {found['desirable']} desirable, "

@@ -9,7 +9,7 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from lib import runs
-from lib.batches import length_grouped
+from lib.batches import length_grouped, longest_first
 from lib.fast_torch import speed_up
 from lib.loss_torch import label_logps
 from lib.model_torch import add_lora, load_base, save_adapter
@@ -65,7 +65,7 @@ def make_trainer(model, tokenizer, rows: list[Rendered], config, run: Path, plat
         data_collator=collator(tokenizer.pad_token_id),
     )
     lengths = [len(row.input_ids) for row in rows]
-    trainer.plan = lambda epoch: length_grouped(lengths, config.batch_size, config.seed, epoch)
+    trainer.plan = lambda epoch: longest_first(length_grouped(lengths, config.batch_size, config.seed, epoch), lengths)
     return trainer
 
 

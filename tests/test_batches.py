@@ -3,7 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.batches import file_order, kl_partners, label_grouped, length_grouped, order_report, padded_tokens
+from lib.batches import (
+    file_order,
+    kl_partners,
+    label_grouped,
+    length_grouped,
+    longest_first,
+    order_report,
+    padded_tokens,
+)
 
 LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=200)
 
@@ -18,7 +26,9 @@ def test_every_row_is_in_exactly_one_length_grouped_batch(lengths, batch_size, s
 
 @given(LENGTHS, st.integers(1, 16))
 def test_the_longest_row_is_computed_first(lengths, batch_size):
-    first = length_grouped(lengths, batch_size, 1)[0]
+    batches = length_grouped(lengths, batch_size, 1)
+    first = longest_first(list(batches), lengths)[0]
+    assert sorted(map(sorted, longest_first(list(batches), lengths))) == sorted(map(sorted, batches))
     assert max(lengths) in [lengths[row] for row in first]
 
 

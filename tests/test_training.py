@@ -204,13 +204,33 @@ def test_a_share_of_the_rows_stays_whole_and_the_others_end_with_their_first_cal
     from lib.rendering import Rendered
     from lib.training import shorten
 
-    roles = ["prompt", "trained", "prompt", "trained"]
-    rows = [Rendered("", [1, 2, 3, 4], [-100, 2, -100, 4], 1, list(roles)) for _ in range(200)]
-    shortened = shorten(rows, 0.4, seed=1)
+    def row(results: int) -> Rendered:
+        roles = ["prompt", "trained", *["prompt"] * results, "trained"]
+        labels = [-100 if role == "prompt" else 1 for role in roles]
+        return Rendered("", [1] * len(roles), labels, 1, roles)
+
+    rows = [row(2) for _ in range(200)] + [row(200) for _ in range(200)]
+    shortened = shorten(rows, 0.25, seed=1)
     lengths = [len(row.input_ids) for row in shortened]
-    assert set(lengths) == {2, 4} and 60 <= lengths.count(4) <= 100
-    assert shorten(rows, 0.4, seed=1) == shortened
+    assert set(lengths) == {2, 5, 203} and lengths.count(2) == 300
+    assert 5 * lengths.count(203) < lengths.count(5), "short rows cost less and are kept whole more often"
+    assert shorten(rows, 0.25, seed=1) == shortened
     assert shorten(rows, 1.0, seed=1) == rows
+
+
+def test_rows_are_spread_over_the_tools_that_they_call_first():
+    from lib.chat import example_from_row
+    from lib.training import spread
+
+    def example(name: str):
+        answer = {"role": "assistant", "content": f"tool_call: {name}\narguments: {{}}" if name else "No."}
+        return "x", example_from_row({"conversations": [{"role": "user", "content": "Do it"}, answer]})[0]
+
+    examples = [example(name) for name in ["often"] * 50 + ["rare"] * 3 + [""] * 10]
+    kept = spread(examples, 5, seed=1)
+    assert [len(e.calls) and e.calls[0].name for _, e in kept] == ["often"] * 5 + ["rare"] * 3 + [0] * 5
+    assert spread(examples, 5, seed=1) == kept
+    assert spread(examples, 0, seed=1) == examples
 
 
 def test_a_share_of_the_rows_has_a_loss_on_the_context_of_its_calls():
