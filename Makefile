@@ -62,8 +62,8 @@ LIGHT   := .venv/.ready-base
 READY   := .venv/.ready-$(PLATFORM)
 endif
 
-SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT OLD FLOOR RUN QUANTS BACKEND MODEL PROMPTS \
-  SFT_ARGS KTO_ARGS EVAL_ARGS SERVE_ARGS INTERLEAVE_ARGS EXPORT_ARGS IMPORT_ARGS MUTATE_ARGS \
+SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT OLD A B FLOOR RUN QUANTS BACKEND MODEL PROMPTS \
+  SFT_ARGS KTO_ARGS EVAL_ARGS COMPARE_ARGS SERVE_ARGS INTERLEAVE_ARGS EXPORT_ARGS IMPORT_ARGS MUTATE_ARGS \
   DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
 # Read by the build and the search of llama.cpp.
@@ -208,7 +208,7 @@ $(STATE)/kto.run: $(KTO_DATA) configs/kto.yaml configs/sizes.yaml $(STATE)/kto.f
 	$(PYTHON) -m scripts.kto $(FLAGS_kto) $(SWITCHES) --run-file $@
 
 ##@ Ship and measure (RUN=runs/<name>; without it the newest finished run)
-.PHONY: gguf serve eval
+.PHONY: gguf serve eval compare rescore ladder
 gguf: $(READY) ## Merge a run and write f16 and QUANTS, each verified by loading it
 	$(PYTHON) -m scripts.gguf $(if $(RUN),--run $(RUN)) --quants "$(QUANTS)"
 
@@ -218,6 +218,16 @@ serve: $(READY) ## Serve a run's GGUF, or MODEL=<file>.gguf, with llama-server
 eval: $(if $(filter llamacpp,$(BACKEND)),$(READY),$(LIGHT)) ## Score a model: BACKEND=llamacpp (own server), ollama, lmstudio, vllm, openai
 	$(PYTHON) -m evaluator --backend $(BACKEND) $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) \
 	  --prompts $(PROMPTS) --format $(FORMAT) $(if $(call on,RESUME),--resume) $(EVAL_ARGS)
+
+compare: $(LIGHT) ## Pair two evaluations, A=<run> B=<run>: what changed, and is it more than noise?
+	$(PYTHON) -m evaluator.compare $(call needed,A) $(call needed,B) $(COMPARE_ARGS)
+
+rescore: $(LIGHT) ## Judge old answers again, without the model: RUN=<run> or OUT=<evaluation folder>
+	$(PYTHON) -m evaluator.rescore $(or $(OUT),$(RUN))
+
+ladder: $(READY) ## Base, SFT, KTO, Q8_0, Q5_K_M, Q4_K_M side by side; OUT=<file> for failures as KTO rows
+	$(PYTHON) -m evaluator.ladder $(if $(RUN),--run $(RUN)) --prompts $(PROMPTS) \
+	  $(if $(call on,RESUME),--resume) $(if $(OUT),--failures $(OUT))
 
 ##@ Develop
 .PHONY: test lint format lock bench clean

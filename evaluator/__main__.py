@@ -41,8 +41,9 @@ BUILD = Path("build/eval")
 @option("--max-tokens", type=click.IntRange(min=1), default=512, help="Longest answer, in tokens.")
 @option("--temperature", type=click.FloatRange(min=0), default=0.0, help="0 takes the likeliest token.")
 @option("--top-p", type=click.FloatRange(0, 1), default=1.0, help="Share of probability sampled from.")
-@option("--seed", type=int, default=0, help="Seed of the sampler.")
+@option("--seed", type=int, default=0, help="Seed of the sampler; of the first attempt, then one more each.")
 @option("--timeout", type=click.FloatRange(min=1), default=120.0, help="Seconds to wait for one answer.")
+@option("--repeats", type=click.IntRange(min=1), default=1, help="Attempts per case, each with its own seed.")
 @option("--limit", type=click.IntRange(min=1), help="Ask only the first so many cases.")
 @option("--min-pass", type=click.FloatRange(0, 1), help="Exit 1 when a smaller share passes.")
 @option("--max-infra", type=click.FloatRange(0, 1), default=0.1, help="Exit 2 when a larger share got no answer.")
@@ -55,7 +56,7 @@ def main(as_json, out, resume, min_pass, max_infra, **options):
     load_env()
     settings, home = settings_from(**options)
     out = out or home
-    bar = progress(desc="Asking", unit="case")
+    bar = progress(desc="Asking", unit="attempt" if options["repeats"] > 1 else "case")
     passed = {"pass": 0, "model_fail": 0}
 
     def on_record(record: dict, total: int) -> None:
@@ -136,8 +137,8 @@ def verdict(result: dict, out: Path, min_pass: float | None, max_infra: float) -
     if result["stopped"]:
         log(f"Error: {result['stopped']}. Go on with the same command and --resume; the answers are in {out}/.")
         return 2
-    if summary["outcomes"]["infra"] > max_infra * summary["cases"]:
-        log(f"Error: {summary['outcomes']['infra']} of {summary['cases']} cases got no answer; see report.md.")
+    if summary["outcomes"]["infra"] > max_infra * summary["attempts"]:
+        log(f"Error: {summary['outcomes']['infra']} of {summary['attempts']} attempts got no answer; see report.md.")
         return 2
     if min_pass is not None and (summary["pass"]["rate"] or 0.0) < min_pass:
         log(f"{summary['pass']['passed']} of {summary['pass']['of']} passed, less than --min-pass {min_pass:g}.")

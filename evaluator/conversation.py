@@ -71,6 +71,15 @@ class Conversation:
         )
 
 
+def heard(text: str, tool_calls: list, form: str) -> tuple[list[FoundCall], list[FoundCall]]:
+    """(delivered calls, calls that the server left in the text) of one reply; the text form knows one call a reply."""
+    if form == "text":
+        return find_calls(text)[:1], []
+    delivered = delivered_calls(tool_calls)
+    seen = {(call.name, _key(call.arguments)) for call in delivered}
+    return delivered, [call for call in find_calls(text) if (call.name, _key(call.arguments)) not in seen]
+
+
 def ask_native(case: Case, asking: Asking) -> Conversation:
     """The case asked with `tools` in the request."""
     talk = Conversation(case.fresh_vault())
@@ -79,9 +88,7 @@ def ask_native(case: Case, asking: Asking) -> Conversation:
     for _ in range(asking.max_steps):
         started = time.monotonic()
         reply, error = _served(asking, messages, tools)
-        delivered = delivered_calls(reply.tool_calls)
-        seen = {(call.name, _key(call.arguments)) for call in delivered}
-        left = [call for call in find_calls(reply.text) if (call.name, _key(call.arguments)) not in seen]
+        delivered, left = heard(reply.text, reply.tool_calls, "native")
         talk.lost |= bool(left)
         calls = [talk.run(found) for found in delivered + left]
         more = {"error": error} if error else {}
@@ -147,7 +154,7 @@ def ask_text(case: Case, asking: Asking) -> Conversation:
             lambda written=written: asking.backend.go_on(case.question, written, asking.sampling, STOP_AT_RESULT),
             asking.sleep,
         )
-        found = find_calls(reply.text)[:1]
+        found, _ = heard(reply.text, [], "text")
         calls = [talk.run(call) for call in found]
         talk.record({"question": case.question, "so_far": so_far}, reply, started, calls)
         talk.reply, talk.cut_off = reply.text, reply.finish == "length" and not found

@@ -9,15 +9,16 @@ from lib.errors import CannotRun
 from lib.jsonl import append_row, read_lines
 
 KEPT = ("pass", "model_fail", "server_lost")  # outcomes that stand; infra is asked again
+LATER = {"repeats": 1, "limit": None}  # settings that older journals do not name, and what they were
 
 
 class Journal:
-    """DIR/journal.jsonl, held by one run at a time. `done`: the attempts of an earlier, broken run, by case id."""
+    """DIR/journal.jsonl, held by one run at a time. `done`: attempts of an earlier, broken run, by (case, number)."""
 
     def __init__(self, folder: Path, settings: dict, resume: bool):
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "journal.jsonl"
-        self.done: dict[str, dict] = {}
+        self.done: dict[tuple[str, int], dict] = {}
         self._handle = open(self.path, "a+", encoding="utf-8", newline="\n")  # noqa: SIM115
         try:
             _hold(self._handle, self.path)
@@ -58,19 +59,26 @@ def _hold(handle: TextIO, path: Path) -> None:
             ) from None
 
 
-def _attempts(path: Path, settings: dict) -> dict[str, dict]:
-    """The attempts that stand in the journal; refused when its settings are not today's. A torn line is dropped."""
-    if not path.stat().st_size:
-        return {}
+def read_journal(path: Path) -> tuple[dict | None, list[dict]]:
+    """(settings, attempts) of a journal; a torn line is dropped. Settings are None when the first line holds none."""
     rows = []
     for _, line in read_lines(path):
         with contextlib.suppress(ValueError):
             rows.append(json.loads(line))
-    earlier = rows[0].get("settings") if rows and isinstance(rows[0], dict) else None
+    settings = rows[0].get("settings") if rows and isinstance(rows[0], dict) else None
+    return settings, [row for row in rows[1:] if isinstance(row, dict) and "outcome" in row]
+
+
+def _attempts(path: Path, settings: dict) -> dict[tuple[str, int], dict]:
+    """The attempts that stand in the journal; refused when its settings are not today's."""
+    if not path.stat().st_size:
+        return {}
+    earlier, attempts = read_journal(path)
     if earlier is None:
         return {}
+    earlier = LATER | earlier
     changed = [name for name in sorted({*earlier, *settings}) if earlier.get(name) != settings.get(name)]
     if changed:
         shown = ", ".join(f"{name} was {earlier.get(name)!r}, is {settings.get(name)!r}" for name in changed)
         raise CannotRun(f"{path}: the settings have changed since ({shown}). Run without --resume to start again.")
-    return {row["id"]: row for row in rows[1:] if isinstance(row, dict) and row.get("outcome") in KEPT}
+    return {(row["id"], row.setdefault("attempt", 1)): row for row in attempts if row["outcome"] in KEPT}

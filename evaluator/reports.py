@@ -5,12 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib.errors import CannotRun
+from evaluator.results import read_result
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 MAX_FAILURES_SHOWN = 200
+REPEATED = (
+    "Each case was tried several times. Rates count attempts, and their intervals take the attempts at one case "
+    "together. pass@k: one of k attempts passes; pass^k: all of them do."
+)
+LADDER_HEAD = ("model", "format", "passes", "right tool", "valid call", "lost", "no answer", "seconds")
 RATES = {"pass": "passes", "right_tool": "right tool", "valid_call": "valid call", "delivered": "delivered"}
 
 
@@ -21,6 +26,12 @@ def shown_rate(rate: dict) -> str:
     return f"{rate['passed']}/{rate['of']} ({rate['rate']:.0%}, {rate['low']:.0%}–{rate['high']:.0%})".replace(
         "%", " %"
     )
+
+
+def shown_estimate(found: dict) -> str:
+    """ "81 % (69 %–90 %) of 47 cases"."""
+    text = f"{found['value']:.0%} ({found['low']:.0%}–{found['high']:.0%}) of {found['cases']} cases"
+    return text.replace("%", " %")
 
 
 def outcome_line(summary: dict) -> str:
@@ -37,6 +48,8 @@ def outcome_line(summary: dict) -> str:
 def summary_rows(summary: dict) -> list[tuple[str, str]]:
     """(measure, value) of the whole run."""
     rows = [(label, shown_rate(summary[key])) for key, label in RATES.items()]
+    for name, values in summary.get("repeats", {}).items():
+        rows += [(name.replace("k", k), shown_estimate(found)) for k, found in values.items() if k != "1"]
     if summary["seconds_p50"] is not None:
         rows.append(("seconds per case", f"{summary['seconds_p50']:.1f} median, {summary['seconds_p95']:.1f} at 95 %"))
     rows.append(("tokens", f"{summary['prompt_tokens']:,} read, {summary['reply_tokens']:,} written"))
@@ -70,6 +83,8 @@ def markdown_report(result: dict) -> str:
         parts.append(f"**Not complete: {result['stopped']}**")
     parts.append(markdown_table(["measure", "value"], summary_rows(summary)))
     parts.append("Rates count the cases that were answered; intervals are Wilson intervals at 95 %.")
+    if "repeats" in summary:
+        parts.append(REPEATED)
     for name, rows in group_rows(summary).items():
         if rows:
             parts += [f"## By {name}", markdown_table([name, "cases" if name == "failure code" else "passes"], rows)]
@@ -92,7 +107,8 @@ def _cell(value: object) -> str:
 
 
 def _failure(record: dict) -> str:
-    lines = [f"### {record['id']}: {record['outcome']}", f"> {record['question']}".replace("\n", "\n> ")]
+    again = f", attempt {record['attempt']}" if record.get("attempt", 1) > 1 else ""
+    lines = [f"### {record['id']}{again}: {record['outcome']}", f"> {record['question']}".replace("\n", "\n> ")]
     lines += [f"- `{finding['code']}` {finding['message']}" for finding in record["findings"]]
     for call in record["calls"]:
         arguments = {name: value for name, value in (call["arguments"] or {}).items() if name != "context"}
@@ -109,17 +125,17 @@ def _clipped(text: str, limit: int = 300) -> str:
 def console_tables(result: dict) -> list["Table"]:
     """The summary, passes by tag, tools that did not always pass, and failures by code."""
     summary = result["summary"]
-    tables = [_table(result["label"], ["measure", "value"], summary_rows(summary))]
+    tables = [console_table(result["label"], ["measure", "value"], summary_rows(summary))]
     groups = group_rows(summary)
     failing = {name: rate for name, rate in summary["by_tool"].items() if rate["passed"] < rate["of"]}
     groups["tool"] = [(name, f"{rate['passed']}/{rate['of']}") for name, rate in sorted(failing.items())]
     for name, rows in groups.items():
         if rows:
-            tables.append(_table("", [name, "cases" if name == "failure code" else "passes"], rows))
+            tables.append(console_table("", [name, "cases" if name == "failure code" else "passes"], rows))
     return tables
 
 
-def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
+def console_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left")
@@ -132,13 +148,13 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> "T
 
 def ladder_table(results: list[Path]) -> tuple["Table", str]:
     """One row per result file, in the given order, as a rich table and as Markdown."""
-    head = ["model", "format", "passes", "right tool", "valid call", "lost", "no answer", "seconds"]
-    rows = [_ladder_row(read_result(path)) for path in results]
+    rows = [ladder_row(read_result(path)) for path in results]
     title = "Same prompts for every model; in brackets the rate and its 95 % Wilson interval"
-    return _table(title, head, rows), markdown_table(head, rows)
+    return console_table(title, LADDER_HEAD, rows), markdown_table(LADDER_HEAD, rows)
 
 
-def _ladder_row(result: dict) -> list[str]:
+def ladder_row(result: dict) -> list[str]:
+    """The result as a row of the table of several models."""
     summary = result["summary"]
     outcomes = summary["outcomes"]
     return [
@@ -151,38 +167,3 @@ def _ladder_row(result: dict) -> list[str]:
         str(outcomes["infra"]),
         f"{result['seconds']:.0f}",
     ]
-
-
-# Rows that differ in these answer different questions, or were asked in another way.
-COMPARED_SETTINGS = (
-    "prompts",
-    "prompts_sha256",
-    "tools_sha256",
-    "max_steps",
-    "max_tokens",
-    "temperature",
-    "top_p",
-    "seed",
-)
-
-
-def differing_settings(results: list[Path]) -> list[str]:
-    """One sentence for each setting, and for an unfinished run, that makes the results hard to compare."""
-    read = [read_result(path) for path in results]
-    warnings = [f"{result['label']} is not complete: {result['stopped']}" for result in read if result["stopped"]]
-    for name in COMPARED_SETTINGS:
-        values = {json.dumps(result["settings"].get(name)) for result in read}
-        if len(values) > 1:
-            warnings.append(f"the results differ in {name}: {', '.join(sorted(values))}")
-    return warnings
-
-
-def read_result(path: Path) -> dict:
-    """The result in a file, or in results.json of a directory."""
-    path = Path(path) / "results.json" if Path(path).is_dir() else Path(path)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CannotRun(f"{path}: no such result. An evaluation writes it when it ends.") from None
-    except ValueError as error:
-        raise CannotRun(f"{path}: not an evaluation result ({error}).") from None

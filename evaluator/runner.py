@@ -4,38 +4,51 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from evaluator.cases import Case
 from evaluator.checkers import judge
-from evaluator.conversation import FORMATS, Asking
+from evaluator.conversation import FORMATS, Asking, Conversation
 from evaluator.journal import Journal
 from evaluator.transport import Fault
+from lib.toolset import Toolset
 
 SERVER_GONE = "server-gone"
 
 
-def attempt(case: Case, asking: Asking, form: str) -> dict:
-    """The record of one case: what was sent and said, what the calls did, the verdict and the outcome."""
+def _blank(case: Case, number: int) -> dict:
+    record = {"id": case.id, "attempt": number, "set": case.prompt_set, "tags": list(case.tags)}
+    return record | {"tools": list(case.tools), "question": case.question}
+
+
+def attempt(case: Case, asking: Asking, form: str, number: int = 1) -> dict:
+    """The record of one attempt: what was sent and said, what the calls did, the verdict and the outcome.
+
+    number: from 1; each attempt at a case samples with its own seed.
+    """
     started = time.monotonic()
-    record = {"id": case.id, "set": case.prompt_set, "tags": list(case.tags), "tools": list(case.tools)}
-    record["question"] = case.question
+    sampling = replace(asking.sampling, seed=asking.sampling.seed + number - 1)
+    asking = replace(asking, sampling=sampling)
+    record = _blank(case, number) | {"seed": sampling.seed}
     try:
         talk = FORMATS[form](case, asking)
     except Fault as fault:
         return _infra(record, fault.code, fault.message, started)
-    verdict = judge(case, talk.calls, talk.reply, talk.vault, asking.toolset, talk.cut_off)
-    outcome = "model_fail" if not verdict.passed else "server_lost" if talk.lost else "pass"
-    return record | {
-        "outcome": outcome,
+    more = {"steps": talk.steps, "seconds": round(time.monotonic() - started, 3)}
+    return record | verdict_on(case, talk, asking.toolset) | more
+
+
+def verdict_on(case: Case, talk: Conversation, toolset: Toolset) -> dict:
+    """The fields of a record that the checker decides: outcome, findings, and the calls they are about."""
+    verdict = judge(case, talk.calls, talk.reply, talk.vault, toolset, talk.cut_off)
+    return {
+        "outcome": "model_fail" if not verdict.passed else "server_lost" if talk.lost else "pass",
         "right_tool": verdict.right_tool,
         "valid_call": verdict.valid_call,
         "lost": talk.lost,
         "findings": [asdict(finding) for finding in verdict.findings],
         "calls": [{"name": call.name, "arguments": call.arguments, "source": call.source} for call in talk.calls],
         "reply": talk.reply,
-        "steps": talk.steps,
-        "seconds": round(time.monotonic() - started, 3),
     }
 
 
@@ -53,22 +66,24 @@ def _infra(record: dict, code: str, message: str, started: float) -> dict:
 class Runner:
     """Asks what the journal does not hold yet. `gone` says why the server can no longer be asked, "" while it can."""
 
-    def __init__(self, cases: list[Case], asking: Asking, form: str, journal: Journal):
-        self.cases = cases
+    def __init__(self, cases: list[Case], asking: Asking, form: str, journal: Journal, repeats: int = 1):
+        # Every case once, then every case again: what an interrupted run has is as even as can be.
+        self.jobs = [(case, number) for number in range(1, repeats + 1) for case in cases]
         self.asking = asking
         self.form = form
         self.journal = journal
         self.gone = ""
-        self.records: dict[str, dict] = {case.id: journal.done[case.id] for case in cases if case.id in journal.done}
+        wanted = {(case.id, number) for case, number in self.jobs}
+        self.records: dict[tuple[str, int], dict] = {key: journal.done[key] for key in wanted & journal.done.keys()}
         self._lock = threading.Lock()
         self._stop = threading.Event()
 
     def run(self, parallel: int, on_record: Callable[[dict], None] = lambda record: None) -> None:
-        """Asks every open case. On Ctrl-C it returns at once by raising; what is judged is in the journal."""
-        waiting: queue.SimpleQueue[Case] = queue.SimpleQueue()
-        for case in self.cases:
-            if case.id not in self.records:
-                waiting.put(case)
+        """Makes every open attempt. On Ctrl-C it returns at once by raising; what is judged is in the journal."""
+        waiting: queue.SimpleQueue[tuple[Case, int]] = queue.SimpleQueue()
+        for case, number in self.jobs:
+            if (case.id, number) not in self.records:
+                waiting.put((case, number))
         finished: queue.SimpleQueue[dict | BaseException | None] = queue.SimpleQueue()
         workers = [
             # A daemon, so that a hanging request cannot keep an interrupted program alive.
@@ -92,17 +107,18 @@ class Runner:
             self._stop.set()
 
     def _keep(self, record: dict) -> None:
-        self.records[record["id"]] = record
+        self.records[record["id"], record["attempt"]] = record
         self.journal.add(record)
 
     def _work(self, waiting: queue.SimpleQueue, finished: queue.SimpleQueue) -> None:
         try:
             while not self._stop.is_set():
                 try:
-                    case = waiting.get_nowait()
+                    case, number = waiting.get_nowait()
                 except queue.Empty:
                     break
-                record = self._not_asked(case) if self.gone else attempt(case, self.asking, self.form)
+                gone = self.gone
+                record = self._not_asked(case, number) if gone else attempt(case, self.asking, self.form, number)
                 if record["outcome"] == "infra" and not self.gone:
                     self._look_for_server(record["findings"][0])
                 if not self._stop.is_set():
@@ -124,10 +140,10 @@ class Runner:
             except Fault as fault:
                 self.gone = fault.message
 
-    def _not_asked(self, case: Case) -> dict:
-        record = {"id": case.id, "set": case.prompt_set, "tags": list(case.tags), "tools": list(case.tools)}
-        return _infra(record | {"question": case.question}, SERVER_GONE, self.gone, time.monotonic())
+    def _not_asked(self, case: Case, number: int) -> dict:
+        return _infra(_blank(case, number), SERVER_GONE, self.gone, time.monotonic())
 
     def results(self) -> list[dict]:
-        """The records so far, in the order of the cases."""
-        return [self.records[case.id] for case in self.cases if case.id in self.records]
+        """The records so far, in the order of the cases, the attempts at a case one after the other."""
+        order = {case.id: place for place, (case, number) in enumerate(self.jobs) if number == 1}
+        return [self.records[key] for key in sorted(self.records, key=lambda key: (order[key[0]], key[1]))]

@@ -44,6 +44,7 @@ class Settings:
     parallel: int = 0  # requests at once; 0: as many as the server has slots
     max_steps: int = 4
     limit: int | None = None
+    repeats: int = 1  # attempts at each case, each with its own seed
     timeout: float = 120.0  # seconds for one answer
     tools: Path = DEFAULT_TOOLS
     grammar: bool = True  # hold the text form to the schemas, where the server can
@@ -58,17 +59,24 @@ def fixed(settings: Settings, cases: list[Case], toolset: Toolset) -> dict:
         "backend": settings.backend,
         "format": settings.form,
         "prompts": [Path(name).stem for name in settings.prompts],
-        "prompts_sha256": _digest([asdict(case) for case in cases]),
-        "tools_sha256": _digest(toolset.openai_tools()),
+        **judged_by(cases, toolset),
         "model": settings.model,
         "gguf": gguf.name if gguf else None,
         "gguf_bytes": gguf.stat().st_size if gguf else None,
         "gguf_sha256": digest_file(gguf) if gguf else None,
         "context": settings.context,
         "max_steps": settings.max_steps,
+        "limit": settings.limit,
+        "repeats": settings.repeats,
         "grammar": holds_text(settings),
         **vars(settings.sampling),
     }
+
+
+def judged_by(cases: list[Case], toolset: Toolset) -> dict[str, str]:
+    """The digests of what is asked and of the tools."""
+    tools = digest(toolset.openai_tools())
+    return {"prompts_sha256": digest([asdict(case) for case in cases]), "tools_sha256": tools}
 
 
 def holds_text(settings: Settings) -> bool:
@@ -76,7 +84,8 @@ def holds_text(settings: Settings) -> bool:
     return settings.grammar and settings.form == "text" and settings.backend == "llamacpp"
 
 
-def _digest(value: object) -> str:
+def digest(value: object) -> str:
+    """sha256 of the value's JSON."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=list).encode()).hexdigest()
 
 
@@ -131,14 +140,17 @@ def evaluate(settings: Settings, out: Path, resume: bool, on_record: Callable[[d
             backend.grammar = text_grammar(toolset)
         fingerprint = _fingerprint(backend)
         asking = Asking(backend, toolset, settings.sampling, settings.max_steps)
-        runner = Runner(cases, asking, settings.form, journal)
+        runner = Runner(cases, asking, settings.form, journal, settings.repeats)
+        if settings.repeats > 1 and settings.sampling.temperature == 0:
+            log("At temperature 0 each attempt at a case is likely to be the same. For others: --temperature 0.7")
         if runner.records:
-            log(f"{len(runner.records)} of {len(cases)} cases are done already.")
+            what = "cases" if settings.repeats == 1 else "attempts"
+            log(f"{len(runner.records)} of {len(runner.jobs)} {what} are done already.")
         parallel = settings.parallel or _slots(backend)
         started = time.monotonic()
         stopped = "interrupted"
         try:
-            runner.run(parallel, lambda record: on_record(record, len(cases)))
+            runner.run(parallel, lambda record: on_record(record, len(runner.jobs)))
             stopped = f"the server stopped answering ({runner.gone})" if runner.gone else ""
             if stopped and (words := last_words()):
                 log(f"The server's last words:\n{words}")

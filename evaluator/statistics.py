@@ -1,27 +1,101 @@
-"""Counts and rates of a run, each rate with its Wilson interval."""
+"""Counts and rates of a run, each rate with an interval that takes the attempts at one case as one cluster."""
 
 from collections import Counter
+from collections.abc import Callable, Sequence
+from math import comb, sqrt
+from statistics import NormalDist
 
 CONFIDENCE = 0.95
 OUTCOMES = ("pass", "model_fail", "server_lost", "infra")
 IN_RATE = ("pass", "model_fail")
 
 
-def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The Wilson score interval of a rate; (0, 1) without trials."""
+def wilson(successes: float, trials: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The Wilson score interval of a rate; (0, 1) without trials. Trials may be an effective number of them."""
     if not trials:
         return 0.0, 1.0
-    from scipy.stats import binomtest
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, weight = successes / trials, z * z / trials
+    middle = (share + weight / 2) / (1 + weight)
+    half = sqrt(weight * (share * (1 - share) + weight / 4)) / (1 + weight)
+    return 0.0 if successes <= 0 else middle - half, 1.0 if successes >= trials else middle + half
 
-    interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+
+def clustered(
+    successes: Sequence[float], trials: Sequence[float], most: float, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """The Wilson interval of sum(successes) / sum(trials), one entry a case, at the effective number of trials.
+
+    That number comes from how much the cases differ, by the ratio estimator's variance with Student's t for few cases
+    (Korn and Graubard). It is at least the number of cases (as if every attempt said the same as the first) and at
+    most `most` (as if all attempts were independent).
+    """
+    cases, total = len(trials), sum(trials)
+    if not total:
+        return 0.0, 1.0
+    share = sum(successes) / total
+    apart = sum((passed - share * of) ** 2 for passed, of in zip(successes, trials, strict=True))
+    size = float(cases)
+    if apart and 0 < share < 1 and cases > 1:
+        from scipy.stats import t
+
+        variance = cases / (cases - 1) * apart / total**2
+        shrink = NormalDist().inv_cdf((1 + confidence) / 2) / float(t.ppf((1 + confidence) / 2, cases - 1))
+        size = min(max(share * (1 - share) / variance * shrink**2, cases), most)
+    return wilson(share * size, size, confidence)
 
 
 def rate(successes: int, trials: int) -> dict:
-    """{"passed", "of", "rate", "low", "high"}; the rate is None without trials."""
+    """{"passed", "of", "rate", "low", "high"} of attempts at different cases; the rate is None without trials."""
     low, high = wilson(successes, trials)
     value = successes / trials if trials else None
     return {"passed": successes, "of": trials, "rate": value, "low": low, "high": high}
+
+
+def rate_over(records: Sequence[dict], holds: Callable[[dict], bool]) -> dict:
+    """The rate of the records that `holds` is true of, its interval clustered where a case has several attempts."""
+    cases = by_case(records, holds)
+    found = rate(sum(passed for passed, _ in cases.values()), len(records))
+    if len(records) > len(cases):
+        low, high = clustered(*zip(*cases.values(), strict=True), most=len(records))
+        found |= {"low": low, "high": high}
+    return found
+
+
+def by_case(records: Sequence[dict], holds: Callable[[dict], bool]) -> dict[str, tuple[int, int]]:
+    """Case id -> (records that `holds` is true of, records)."""
+    counts: dict[str, tuple[int, int]] = {}
+    for record in records:
+        passed, of = counts.get(record["id"], (0, 0))
+        counts[record["id"]] = passed + bool(holds(record)), of + 1
+    return counts
+
+
+def pass_at(attempts: int, passed: int, k: int) -> float:
+    """The chance that one of k attempts passes, without bias from `passed` of `attempts`: 1 - C(n-c, k) / C(n, k)."""
+    return 1 - comb(attempts - passed, k) / comb(attempts, k)
+
+
+def pass_all(attempts: int, passed: int, k: int) -> float:
+    """The chance that k attempts all pass, without bias: C(c, k) / C(n, k)."""
+    return comb(passed, k) / comb(attempts, k)
+
+
+def repeated(records: Sequence[dict]) -> dict:
+    """{"pass@k", "pass^k"}: k -> {"cases", "value", "low", "high"}, over the cases with k attempts that count."""
+    cases = by_case(records, passes).values()
+    found: dict[str, dict] = {"pass@k": {}, "pass^k": {}}
+    for k in range(1, max((of for _, of in cases), default=0) + 1):
+        enough = [(of, passed) for passed, of in cases if of >= k]
+        for name, estimate in (("pass@k", pass_at), ("pass^k", pass_all)):
+            values = [estimate(*case, k) for case in enough]
+            low, high = clustered(values, [1] * len(values), most=sum(of for of, _ in enough))
+            found[name][str(k)] = {"cases": len(values), "value": sum(values) / len(values), "low": low, "high": high}
+    return found
+
+
+def passes(record: dict) -> bool:
+    return record["outcome"] == "pass"
 
 
 def summarize(records: list[dict]) -> dict:
@@ -30,15 +104,18 @@ def summarize(records: list[dict]) -> dict:
     answered = [record for record in records if record["outcome"] != "infra"]
     times = sorted(record["seconds"] for record in answered)
     steps = [step for record in answered for step in record["steps"]]
+    cases = {record["id"] for record in records}
     return {
-        "cases": len(records),
+        "cases": len(cases),
+        "attempts": len(records),
         "outcomes": {outcome: sum(record["outcome"] == outcome for record in records) for outcome in OUTCOMES},
-        "pass": rate(sum(record["outcome"] == "pass" for record in counted), len(counted)),
+        "pass": rate_over(counted, passes),
+        **({"repeats": repeated(counted)} if len(records) > len(cases) else {}),
         # What the model wrote, whether or not the server passed it on, and what arrived as a call.
-        "model": rate(sum(record["outcome"] in ("pass", "server_lost") for record in answered), len(answered)),
-        "delivered": rate(sum(record["outcome"] == "pass" for record in answered), len(answered)),
-        "right_tool": rate(sum(record["right_tool"] for record in answered), len(answered)),
-        "valid_call": rate(sum(record["valid_call"] for record in answered), len(answered)),
+        "model": rate_over(answered, lambda record: record["outcome"] in ("pass", "server_lost")),
+        "delivered": rate_over(answered, passes),
+        "right_tool": rate_over(answered, lambda record: record["right_tool"]),
+        "valid_call": rate_over(answered, lambda record: record["valid_call"]),
         "by_set": _by(counted, lambda record: [record["set"]]),
         "by_tag": _by(counted, lambda record: record["tags"]),
         "by_tool": _by(counted, lambda record: sorted(set(record["tools"]))),
@@ -58,11 +135,11 @@ def summarize(records: list[dict]) -> dict:
 
 
 def _by(records: list[dict], keys) -> dict[str, dict]:
-    groups: dict[str, list[bool]] = {}
+    groups: dict[str, list[dict]] = {}
     for record in records:
         for key in keys(record):
-            groups.setdefault(key, []).append(record["outcome"] == "pass")
-    return {key: rate(sum(passed), len(passed)) for key, passed in groups.items()}
+            groups.setdefault(key, []).append(record)
+    return {key: rate_over(group, passes) for key, group in groups.items()}
 
 
 def _quantile(values: list[float], share: float) -> float | None:

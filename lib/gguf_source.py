@@ -37,8 +37,14 @@ def of_base(size_name: str, platform: str, tools_in_prompt: str) -> tuple[Export
     base = fetch(sixteen_bit_twin(size.base))
     template = template_for(tools_in_prompt, size.template) if size.template else template_of(base)
     name = f"toolset-{size_name}-base"
-    folder = Path("build") / "-".join([name, *([] if tools_in_prompt == "none" else [tools_in_prompt])]) / "gguf"
+    folder = base_folder(size_name, tools_in_prompt)
     return make_job(name, folder, template, describe(base), base), lambda target: with_template(base, template, target)
+
+
+def base_folder(size_name: str, tools_in_prompt: str) -> Path:
+    """Where the model files of an untrained base lie."""
+    parts = [f"toolset-{size_name}-base", *([] if tools_in_prompt == "none" else [tools_in_prompt])]
+    return Path("build") / "-".join(parts) / "gguf"
 
 
 def make_job(name: str, out: Path, template: str, inputs: dict, base: Path) -> Export:

@@ -8,7 +8,6 @@ What is up to date is reused; what a stopped demo has done is kept, and `make de
 """
 
 import json
-import subprocess
 import sys
 import time
 from importlib import import_module
@@ -16,13 +15,11 @@ from pathlib import Path
 
 import click
 
+from evaluator import reuse
 from lib.cli import command, log, option
 from lib.errors import CannotRun
 
 TALLY = "demo.json"  # stage -> seconds it took when it last did something
-LONGEST_ANSWER = "320"  # tokens: right answers have up to 240, and a model that rambles should not take all day
-# What a verdict rests on beside the model: results older than one of these are made again.
-JUDGES = ("configs/tools.json", "evaluator/*.py", "lib/vault/*.py")
 
 
 @command(help=__doc__)
@@ -106,27 +103,17 @@ class Demo:
     def evaluate(self, label: str, gguf: Path, form: str, prompts: str) -> Path:
         """The result file of a model, kept when nothing that it rests on is newer."""
         stage = f"eval {label}"
-        out = gguf.parent.parent / "eval" / f"{gguf.stem}-{form}"
-        if is_current(out / "results.json", gguf, prompts):
+        results = reuse.place_of(gguf, form) / "results.json"
+        if reuse.is_current(results, gguf, prompts):
             self.note(stage, 0.0, True)
-            return out / "results.json"
-        line = [sys.executable, "-m", "evaluator", "--gguf", str(gguf), "--prompts", prompts, "--format", form]
-        line += ["--label", label, "--out", str(out), "--max-tokens", LONGEST_ANSWER]
-        line += ["--resume"] if self.resume and was_stopped(out) else []
-        self.run(stage, line, lambda _: True)
-        return out / "results.json"
+        else:
+            self.run(stage, reuse.evaluation(label, gguf, form, prompts, self.resume), lambda _: True)
+        return results
 
 
 def call(line: list[str], capture: bool) -> tuple[int, str | None]:
-    """(exit code, stdout when captured) of a command; Ctrl-C waits for it to save its work."""
-    with subprocess.Popen(line, stdout=subprocess.PIPE if capture else None, text=True) as process:
-        try:
-            text, _ = process.communicate()
-        except KeyboardInterrupt:
-            process.communicate()
-            log("Go on with: make demo RESUME=1")
-            raise
-    return process.returncode, text
+    """(exit code, stdout when captured) of a command."""
+    return reuse.call(line, capture, "Go on with: make demo RESUME=1")
 
 
 def alone(state: Path):
@@ -146,26 +133,6 @@ def stamp(path: str) -> list[tuple[str, int]]:
     place = Path(path)
     files = sorted(place.iterdir()) if place.is_dir() else [place]
     return [(str(file), file.stat().st_mtime_ns) for file in files if file.is_file()]
-
-
-def was_stopped(out: Path) -> bool:
-    """Whether an evaluation began here and did not come to its end."""
-    results = out / "results.json"
-    if not results.is_file():
-        return (out / "journal.jsonl").is_file()
-    return bool(json.loads(results.read_text(encoding="utf-8"))["stopped"])
-
-
-def is_current(results: Path, gguf: Path, prompts: str) -> bool:
-    """Whether a whole result of the same prompts is there, newer than the model and all that judges it."""
-    if not results.is_file():
-        return False
-    result = json.loads(results.read_text(encoding="utf-8"))
-    if result["stopped"] or result["settings"]["prompts"] != [Path(name).stem for name in prompts.split(",")]:
-        return False
-    sets = [name if name.endswith(".jsonl") else f"evaluator/prompts/{name}.jsonl" for name in prompts.split(",")]
-    sources = [gguf, *map(Path, sets), *(path for pattern in JUDGES for path in Path().glob(pattern))]
-    return results.stat().st_mtime > max(path.stat().st_mtime for path in sources)
 
 
 def show(demo: Demo, results: list[Path], made: list[Path]) -> None:

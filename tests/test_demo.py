@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from evaluator import reuse
 from evaluator.statistics import summarize
 from scripts import demo
 
@@ -50,7 +51,7 @@ def pipeline(tmp_path, monkeypatch):
 
     def evaluate(line):
         label, out = option_of(line, "--label"), Path(option_of(line, "--out"))
-        records = [record(number < PASSED[label]) for number in range(10)]
+        records = [record(number, number < PASSED[label]) for number in range(10)]
         settings = {"format": option_of(line, "--format"), "prompts": option_of(line, "--prompts").split(",")}
         result = {"label": label, "settings": settings, "stopped": "", "seconds": 12.0, "summary": summarize(records)}
         out.mkdir(parents=True, exist_ok=True)
@@ -78,8 +79,9 @@ def pipeline(tmp_path, monkeypatch):
     return run
 
 
-def record(passed):
+def record(number, passed):
     return {
+        "id": f"case {number}",
         "outcome": "pass" if passed else "model_fail",
         "seconds": 1.0,
         "steps": [],
@@ -161,7 +163,7 @@ def test_a_stopped_evaluation_does_not_count(pipeline):
     pipeline()
     path = Path("runs/sft/eval/model-f16-native/results.json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"stopped": "interrupted"}))
-    assert demo.was_stopped(path.parent)
+    assert reuse.was_stopped(path.parent)
     pipeline()
     assert [name for name in pipeline.calls if name.startswith("eval")] == ["eval SFT"]
 

@@ -3,11 +3,10 @@
 import json
 
 import pytest
-from click.testing import CliRunner
 from rich.console import Console
 
-from evaluator.compare import main as compare
-from evaluator.reports import console_tables, ladder_table, markdown_report, markdown_table, read_result, shown_rate
+from evaluator.reports import console_tables, ladder_table, markdown_report, markdown_table, shown_rate
+from evaluator.results import read_result
 from evaluator.statistics import rate, summarize, wilson
 from lib.errors import CannotRun
 
@@ -125,18 +124,6 @@ def test_ladder_has_one_row_a_run_in_the_given_order(tmp_path):
     assert [row.split("|")[1].strip() for row in rows] == ["base", "SFT"]
     assert "1/2 (50 %, 9 %–91 %)" in rows[0] and rows[0].rstrip(" |").endswith("12")
     assert printed(table).index("base") < printed(table).index("SFT")
-
-
-def test_results_asked_in_another_way_are_warned_about(tmp_path):
-    other = result("other")
-    other["settings"] = {"format": "native", "prompts": ["s", "t"], "temperature": 0.7}
-    other["stopped"] = "interrupted"
-    for name, content in (("a", result("a")), ("b", other)):
-        (tmp_path / name).write_text(json.dumps(content))
-    done = CliRunner().invoke(compare, [str(tmp_path / "a"), str(tmp_path / "b"), "--markdown"])
-    assert done.exit_code == 0 and done.stdout.startswith("| model")
-    assert "differ in temperature: 0.7, null" in done.stderr and "other is not complete" in done.stderr
-    assert "differ in prompts" not in done.stderr
 
 
 @pytest.mark.parametrize("content, words", [(None, "no such result"), ("{", "not an evaluation result")])

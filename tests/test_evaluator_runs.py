@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from evaluator.__main__ import main, run_gguf
 from evaluator.cases import load_cases
 from evaluator.journal import Journal
-from evaluator.reports import read_result
+from evaluator.results import read_result
 from lib.errors import CannotRun
 from lib.toolset import load_toolset
 from tests.loopback import chat, perfect, perfect_text, serving

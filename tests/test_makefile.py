@@ -14,7 +14,7 @@ PLATFORMS = ("cpu", "cuda", "mlx")
 HELP_LINE = re.compile(r"^([a-z0-9-]+):.*## (.+)$", re.MULTILINE)
 MODULE = re.compile(r"python -m ((?:scripts|evaluator)[.\w]*)")
 # All switches on and every setting given, so that every option of a command line shows.
-SETTINGS = ("YES=1", "RESUME=1", "RUN=runs/x", "MODEL=m", "SFT_RUN=runs/y", "OUT=o", "OLD=p")
+SETTINGS = ("YES=1", "RESUME=1", "RUN=runs/x", "MODEL=m", "SFT_RUN=runs/y", "OUT=o", "OLD=p", "A=a", "B=b")
 WITH_DATA = ("import",)  # targets that have no files of their own
 
 

@@ -1,0 +1,62 @@
+"""Evaluations of model files by command, and whether an earlier one still holds: what the demo and the ladder share."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from lib.cli import log
+
+LONGEST_ANSWER = 320  # tokens: right answers have up to 240, and a model that rambles should not take all day
+# What a verdict rests on beside the model: results older than one of these are made again.
+JUDGES = ("configs/tools.json", "evaluator/*.py", "lib/vault/*.py")
+# How the command below asks; a result that was asked in another way is no rung of a ladder.
+ASKED = {"max_tokens": LONGEST_ANSWER, "temperature": 0.0, "repeats": 1, "limit": None}
+
+
+def place_of(gguf: Path, form: str) -> Path:
+    """The folder for a model file's evaluation."""
+    return gguf.parent.parent / "eval" / f"{gguf.stem}-{form}"
+
+
+def evaluation(label: str, gguf: Path, form: str, prompts: str, resume: bool) -> list[str]:
+    """The command that evaluates a model file into its folder; resume: go on with what was stopped there."""
+    out = place_of(gguf, form)
+    line = [sys.executable, "-m", "evaluator", "--gguf", str(gguf), "--prompts", prompts, "--format", form]
+    line += ["--label", label, "--out", str(out), "--max-tokens", str(LONGEST_ANSWER)]
+    return line + (["--resume"] if resume and was_stopped(out) else [])
+
+
+def call(line: list[str], capture: bool, advice: str) -> tuple[int, str | None]:
+    """(exit code, stdout when captured) of a command; Ctrl-C waits for it to save its work, then says the advice."""
+    with subprocess.Popen(line, stdout=subprocess.PIPE if capture else None, text=True) as process:
+        try:
+            text, _ = process.communicate()
+        except KeyboardInterrupt:
+            process.communicate()
+            log(advice)
+            raise
+    return process.returncode, text
+
+
+def was_stopped(out: Path) -> bool:
+    """Whether an evaluation began here and did not come to its end."""
+    results = out / "results.json"
+    if not results.is_file():
+        return (out / "journal.jsonl").is_file()
+    return bool(json.loads(results.read_text(encoding="utf-8"))["stopped"])
+
+
+def is_current(results: Path, gguf: Path, prompts: str) -> bool:
+    """Whether a whole result of the same prompts is there, newer than the model and all that judges it."""
+    if not results.is_file():
+        return False
+    result = json.loads(results.read_text(encoding="utf-8"))
+    settings = result["settings"]
+    if result["stopped"] or settings["prompts"] != [Path(name).stem for name in prompts.split(",")]:
+        return False
+    if any(settings.get(name, value) != value for name, value in ASKED.items()):
+        return False
+    sets = [name if name.endswith(".jsonl") else f"evaluator/prompts/{name}.jsonl" for name in prompts.split(",")]
+    sources = [gguf, *map(Path, sets), *(path for pattern in JUDGES for path in Path().glob(pattern))]
+    return results.stat().st_mtime > max(path.stat().st_mtime for path in sources)

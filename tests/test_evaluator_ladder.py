@@ -1,0 +1,226 @@
+"""The ladder: what is there is asked once, each step is tested against the one before, failures leave no leak."""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from evaluator.__main__ import main as evaluate
+from evaluator.cases import PROMPTS, load_cases
+from evaluator.failures import failures, kto_row, leaks
+from evaluator.ladder import main
+from evaluator.results import read_result
+from lib.jsonl import read_rows
+from lib.runs import create, finish
+from lib.toolset import load_toolset
+from lib.validation import check_row
+from tests.loopback import PROPS, chat, perfect, serving
+
+CASES = 12
+# How many of the first cases each model fails; Q8_0 fails one that the KTO model passes, and passes two more.
+FAILS = {"base": range(12), "sft": range(4), "kto": range(1, 4), "Q8_0": [0, 3]}
+
+
+def own_prompts(folder):
+    """The first cases of full_coverage with requests of our own."""
+    rows = [row for _, row in read_rows(PROMPTS / "full_coverage.jsonl")][:CASES]
+    path = folder / "mine.jsonl"
+    lines = [json.dumps(row | {"question": f"Job {n}, as agreed."}) for n, row in enumerate(rows)]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def model(gguf, prompts):
+    """A perfect model that only talks in the cases that this file fails."""
+    cases = load_cases([str(prompts)], load_toolset())
+    answer = perfect(cases)
+    kind = next(kind for kind in ("Q8_0", "base", "sft", "kto") if kind in gguf.name)
+    failed = {cases[n].question for n in FAILS[kind]}
+
+    def reply(path, body, number):
+        if path in ("/health", "/props"):
+            return PROPS
+        return chat("I would rather not.") if body["messages"][0]["content"] in failed else answer(path, body, number)
+
+    return reply
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    """run(*options) -> click's answer, with an SFT and a KTO run whose model files answer from a loopback server."""
+    prompts, asked = own_prompts(tmp_path), []
+    manifest = {"platform": "cpu", "settings": {"tools_in_prompt": "none", "format": "native"}}
+    sft = create("sft", "tiny", manifest | {"sft_run": None}, tmp_path / "runs")
+    kto = create("kto", "tiny", manifest | {"sft_run": str(sft)}, tmp_path / "runs")
+    base = tmp_path / "build" / "toolset-tiny-base"
+    for folder, names in ((base, ["base-f16"]), (sft, ["sft-f16"]), (kto, ["kto-f16", "kto-Q8_0"])):
+        (folder / "gguf").mkdir(parents=True)
+        for name in names:
+            path = folder / "gguf" / f"toolset-tiny-{name}.gguf"
+            path.write_bytes(b"GGUF " + name.encode())
+            os.utime(path, (1, 1))
+    for folder in (sft, kto):
+        finish(folder, {})
+    os.utime(prompts, (1, 1))
+    monkeypatch.setattr("evaluator.reuse.JUDGES", ())
+    monkeypatch.setattr("lib.gguf_source.base_folder", lambda size, tools: base / "gguf")
+
+    @contextlib.contextmanager
+    def serve(gguf, **settings):
+        asked.append(gguf.stem.removeprefix("toolset-tiny-"))
+        with serving(model(gguf, prompts)) as server:
+            server.last_words = str
+            yield server
+
+    monkeypatch.setattr("lib.server.serve", serve)
+
+    def call(line, capture, advice):
+        return CliRunner().invoke(evaluate, line[3:], catch_exceptions=False).exit_code, None
+
+    monkeypatch.setattr("evaluator.reuse.call", call)
+
+    def run(*options, run_name=kto):
+        asked.clear()
+        arguments = ["--run", run_name, "--prompts", prompts, "--out", tmp_path / "ladder.md", *options]
+        done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done
+
+    run.asked, run.folder, run.sft, run.kto, run.base = asked, tmp_path, sft, kto, base
+    return run
+
+
+def test_each_step_is_tested_against_the_one_before(house):
+    done = house("--json")
+    found = json.loads(done.stdout)
+    assert done.exit_code == 0, done.stderr
+    assert house.asked == ["base-f16", "sft-f16", "kto-f16", "kto-Q8_0"]
+    assert [(rung["label"], rung["says"]) for rung in found["rungs"]] == [
+        ("base", ""),
+        ("SFT", "loses 0, gains 8: a gain beyond noise (p = .0078)"),
+        ("KTO", "loses 0, gains 1: noise (p = 1)"),
+        ("Q8_0", "loses 1, gains 2: noise (p = 1)"),
+    ]
+    assert [flip["reason"].split(":")[0] for flip in found["rungs"][3]["step"]["regressions"]] == ["no-call"]
+
+
+def test_what_is_missing_is_named_with_its_command(house):
+    done = house()
+    assert f"Q5_K_M is missing; make it with: make gguf RUN={house.kto} QUANTS=Q5_K_M" in done.stdout
+    assert "9/12 (75 %" in done.stdout and "loses 1, gains 2: noise" in done.stdout
+    markdown = (house.folder / "ladder.md").read_text()
+    assert "| KTO | native | 9/12 (75 %" in markdown and "Q4_K_M is missing" in markdown
+    assert "KTO passes 1 more and 0 fewer of 12 than SFT: noise (p = 1)" in markdown and "| gained | " in markdown
+
+
+def test_results_that_hold_are_not_asked_again(house):
+    house()
+    done = house()
+    assert house.asked == [] and "Q8_0" in done.stdout and done.stderr.count("still holds") == 4
+    later = (house.kto / "eval" / "toolset-tiny-kto-f16-native" / "results.json").stat().st_mtime + 5
+    os.utime(house.kto / "gguf" / "toolset-tiny-kto-f16.gguf", (later, later))
+    house()
+    assert house.asked == ["kto-f16"]
+
+
+def test_results_asked_in_another_way_are_asked_again(house):
+    house()
+    path = house.sft / "eval" / "toolset-tiny-sft-f16-native" / "results.json"
+    result = json.loads(path.read_text())
+    for change in ({"limit": 3}, {"max_tokens": 512}, {"repeats": 4}, {"temperature": 0.7}):
+        path.write_text(json.dumps(result | {"settings": result["settings"] | change}))
+        house()
+        assert house.asked == ["sft-f16"], change
+
+
+def test_the_ladder_of_an_sft_run_ends_with_its_own_quants(house):
+    found = json.loads(house("--json", run_name=house.sft).stdout)
+    assert [rung["label"] for rung in found["rungs"]] == ["base", "SFT"]
+    assert {"label": "KTO", "make": "make kto"} in found["missing"]
+
+
+def test_nothing_there_cannot_run(house):
+    for folder in (house.base, house.sft, house.kto):
+        for path in (folder / "gguf").iterdir():
+            path.unlink()
+    done = house()
+    assert done.exit_code == 2 and f"make gguf RUN={house.sft}" in done.stderr
+
+
+def test_results_can_be_given_instead(house):
+    house()
+    places = [folder / "eval" / f"toolset-tiny-{name}-f16-native" for folder, name in
+              ((house.kto, "kto"), (house.sft, "sft"))]  # fmt: skip
+    done = house("--json", *places)
+    assert [rung["says"] for rung in json.loads(done.stdout)["rungs"]] == ["", "loses 1, gains 0: noise (p = 1)"]
+    assert house.asked == []
+
+
+# ---------------------------------------------------------------- failures as training rows
+
+
+def test_failures_of_own_prompts_become_rows(house):
+    out = house.folder / "failed.jsonl"
+    done = house("--failures", out)
+    rows = [row for _, row in read_rows(out)]
+    assert done.exit_code == 0 and "12 rows with label false" in done.stderr  # each answer once
+    assert rows[0]["conversations"] == [
+        {"role": "user", "content": "Job 0, as agreed."},
+        {"role": "assistant", "content": "I would rather not."},
+    ]
+    assert rows[0]["label"] is False and rows[0]["reason"].startswith("no-call: ")
+    faults = [fault for row in rows for fault in check_row(row, load_toolset())[1] if fault.severity == "error"]
+    assert faults == []
+
+
+def test_failures_of_the_shipped_prompts_stay_out(tmp_path):
+    path = evaluated_badly(tmp_path)
+    out = tmp_path / "failed.jsonl"
+    done = CliRunner().invoke(main, [str(path), "--out", str(tmp_path / "l.md"), "--failures", str(out)])
+    assert done.exit_code == 0 and not out.exists()
+    assert "5 failed attempts are not exported" in done.stderr and "--allow-evaluation-prompts" in done.stderr
+    options = ["--failures", str(out), "--allow-evaluation-prompts"]
+    done = CliRunner().invoke(main, [str(path), "--out", str(tmp_path / "l.md"), *options])
+    assert done.exit_code == 0 and len(out.read_text().splitlines()) == 5
+
+
+def evaluated_badly(folder):
+    """An evaluation of five shipped cases by a model that calls the wrong tool and then talks."""
+
+    def answer(path, body, number):
+        if body is None:
+            return {"data": [{"id": "m"}]}
+        if len(body["messages"]) > 1:
+            return chat("There.")
+        return chat("Let me look.", [("commandManager_executeCommand", {"commandId": "none"})])
+
+    with serving(answer) as server:
+        arguments = ["--backend", "openai", "--url", server.url, "--out", str(folder / "e"), "--limit", "5"]
+        assert CliRunner().invoke(evaluate, arguments, catch_exceptions=False).exit_code == 0
+    return folder / "e"
+
+
+def test_calls_and_results_are_in_the_row(tmp_path):
+    result = read_result(evaluated_badly(tmp_path))
+    row = kto_row(result["records"][0], "native")
+    text = row["conversations"][1]["content"]
+    assert text.startswith("Let me look.\n\ntool_call: commandManager_executeCommand\narguments: {")
+    assert "\n\nResult: {" in text and text.endswith("\n\nThere.")
+    assert failures([result], load_toolset(), True).rows[0] == row
+
+
+def test_broken_json_is_no_row(tmp_path):
+    record = read_result(evaluated_badly(tmp_path))["records"][0]
+    record["steps"][0]["calls"][0]["arguments"] = None
+    assert kto_row(record, "native") is None
+    found = failures([{"settings": {"format": "native"}, "records": [record]}], load_toolset(), True)
+    assert (found.rows, found.broken) == ([], [record["id"]])
+
+
+def test_nearly_the_same_request_is_a_leak():
+    asked = json.loads(Path(PROMPTS / "full_coverage.jsonl").read_text().splitlines()[0])["question"]
+    near = asked.upper().replace(".", " !")
+    assert leaks({near, f"{asked} Thanks", "Sing to me of the rage."}) == {near, f"{asked} Thanks"}
