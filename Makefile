@@ -40,7 +40,7 @@ $(call one-of,FORMAT,native text)
 $(call one-of,TOOLS_IN_PROMPT,none names full)
 
 # $(call needed,NAME) stops when a setting that the target cannot do without is empty.
-needed = $(or $($1),$(error $@ needs $1: make $@ $1=<file>))
+needed = $(or $($1),$(error $@ needs $1: make $@ $1=...))
 
 # DATA names files for one command; without it each target has its own default.
 ifneq ($(origin DATA),undefined)
@@ -62,8 +62,8 @@ LIGHT   := .venv/.ready-base
 READY   := .venv/.ready-$(PLATFORM)
 endif
 
-SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT OLD A B FLOOR RUN QUANTS BACKEND MODEL PROMPTS \
-  SFT_ARGS KTO_ARGS EVAL_ARGS COMPARE_ARGS SERVE_ARGS INTERLEAVE_ARGS EXPORT_ARGS IMPORT_ARGS MUTATE_ARGS \
+SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT OLD A B TEACHER TEACHER_URL COUNT FLOOR RUN QUANTS BACKEND MODEL PROMPTS \
+  SFT_ARGS KTO_ARGS EVAL_ARGS COMPARE_ARGS SERVE_ARGS INTERLEAVE_ARGS EXPORT_ARGS IMPORT_ARGS GENERATE_ARGS MUTATE_ARGS \
   DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
 # Read by the build and the search of llama.cpp.
@@ -133,7 +133,7 @@ demo: $(READY) ## Whole pipeline: data, SFT, KTO, GGUF, evaluation, one table
 	  --make $(MAKE_COMMAND) $(if $(call on,RESUME),--resume)
 
 ##@ Data
-.PHONY: validate coverage mutate datasets recheck gates plan interleave export import drift inspect
+.PHONY: validate coverage mutate datasets generate recheck gates plan interleave export import drift inspect
 ifdef DATA
 validate: $(LIGHT) ## Check datasets/*.jsonl, or DATA=<files>, against the tool schemas
 	$(PYTHON) -m scripts.validate $(DATA)
@@ -151,6 +151,10 @@ mutate: $(LIGHT) ## Plant every kind of fault in valid rows; count what validate
 datasets: $(LIGHT) ## Write the shipped datasets again from datasets/scenarios/, and their card
 	$(PYTHON) -m scripts.datasets
 	$(PYTHON) -m scripts.cards
+
+generate: $(LIGHT) ## Let TEACHER=<model> at TEACHER_URL=http://... write rows; the simulator judges them: COUNT=200, OUT=<file>
+	$(PYTHON) -m scripts.generate --model $(call needed,TEACHER) $(if $(TEACHER_URL),--url $(TEACHER_URL)) \
+	  $(if $(COUNT),--count $(COUNT)) $(if $(OUT),--out $(OUT)) $(GENERATE_ARGS)
 
 plan: $(LIGHT) ## Say what the data lacks and what to write next, cheapest first
 	$(PYTHON) -m scripts.plan
@@ -258,5 +262,7 @@ lock: ## Write the lock files again (needs uv)
 	{ echo '# Written by `make lock`. macOS 14 and newer, Apple Silicon; Python 3.11 and newer.'; \
 	  MACOSX_DEPLOYMENT_TARGET=14.0 $(UV_COMPILE) requirements-mac.txt --python-platform aarch64-apple-darwin; } > requirements-mac.lock
 
-clean: ## Remove build/ (never runs/: those cost hours)
-	rm -rf build
+clean: ## Remove build/ (never runs/: those cost hours; nor build/teacher, a teacher's answers)
+	@mkdir -p build
+	find build -mindepth 1 -maxdepth 1 ! -name teacher -exec rm -rf {} +
+	rmdir build 2>/dev/null || true

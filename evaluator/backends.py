@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from evaluator.transport import Fault, Http
+from lib.transport import Fault, Http
 
 
 @dataclass(frozen=True)

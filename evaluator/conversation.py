@@ -14,9 +14,9 @@ from evaluator.backends import OpenAI, Reply, Sampling
 from evaluator.cases import Case
 from evaluator.checkers import MadeCall
 from evaluator.parsing import FoundCall, delivered_calls, find_calls
-from evaluator.transport import Fault, with_retries
 from lib.chat import dump_arguments
 from lib.toolset import Toolset
+from lib.transport import Fault, with_retries
 from lib.vault import Vault, execute
 
 STOP_AT_RESULT = ("\nResult:",)

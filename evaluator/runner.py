@@ -10,8 +10,8 @@ from evaluator.cases import Case
 from evaluator.checkers import judge
 from evaluator.conversation import FORMATS, Asking, Conversation
 from evaluator.journal import Journal
-from evaluator.transport import Fault
 from lib.toolset import Toolset
+from lib.transport import Fault
 
 SERVER_GONE = "server-gone"
 

@@ -18,13 +18,13 @@ from evaluator.journal import Journal
 from evaluator.reports import markdown_report
 from evaluator.runner import Runner
 from evaluator.statistics import summarize
-from evaluator.transport import Fault
 from lib.cli import log
 from lib.errors import CannotRun
 from lib.grammar import text_grammar
 from lib.jsonl import write_json, write_text
 from lib.runs import digest_file
 from lib.toolset import DEFAULT_TOOLS, Toolset, load_toolset
+from lib.transport import Fault
 
 MANAGED_PARALLEL = 4  # slots of a server that we start: several short answers at once use the cores better
 MANAGED_CONTEXT = 4096  # tokens per slot

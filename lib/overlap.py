@@ -33,21 +33,35 @@ def jaccard(left: frozenset, right: frozenset) -> float:
     return len(left & right) / len(left | right) if left or right else 0.0
 
 
+class Index:
+    """Texts, each one once, of which the most alike to another text is found without comparing them all."""
+
+    def __init__(self, texts: Iterable[str] = ()):
+        self.texts: list[str] = []
+        self.grams: list[frozenset] = []
+        self.holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for text in dict.fromkeys(texts):
+            self.add(text)
+
+    def add(self, text: str) -> None:
+        members = ngrams(text)
+        for gram in members:
+            self.holders[gram].append(len(self.texts))
+        self.texts.append(text)
+        self.grams.append(members)
+
+    def nearest(self, text: str) -> Nearest:
+        """The first of the most alike texts; other is "" when none shares a run of words."""
+        own = ngrams(text)
+        shared = Counter(index for gram in own for index in self.holders.get(gram, ()))
+        score, best = max(((jaccard(own, self.grams[index]), -index) for index in shared), default=(0.0, 1))
+        return Nearest(text, self.texts[-best] if score else "", score)
+
+
 def nearest(texts: Iterable[str], corpus: Iterable[str]) -> list[Nearest]:
     """For each text the one of the corpus that is most alike; other is "" when none shares a run of words."""
-    others = list(dict.fromkeys(corpus))
-    grams = [ngrams(other) for other in others]
-    holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for index, members in enumerate(grams):
-        for gram in members:
-            holders[gram].append(index)
-    found = []
-    for text in texts:
-        own = ngrams(text)
-        shared = Counter(index for gram in own for index in holders.get(gram, ()))
-        score, best = max(((jaccard(own, grams[index]), -index) for index in shared), default=(0.0, 1))
-        found.append(Nearest(text, others[-best] if score else "", score))
-    return found
+    index = Index(corpus)
+    return [index.nearest(text) for text in texts]
 
 
 def user_texts(path) -> list[str]:

@@ -46,8 +46,8 @@ def server_need(name, wanted):
     """Whether a model server answers; only the wanted one has to."""
     from evaluator.addresses import server_url
     from evaluator.backends import BACKENDS
-    from evaluator.transport import Fault
     from lib.needs import Need
+    from lib.transport import Fault
 
     url = server_url(name)
     try:

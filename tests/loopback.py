@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from evaluator.cases import filled
@@ -12,7 +12,7 @@ from evaluator.mutants import reference
 from lib.chat import Result, dump_arguments, parse_text
 from lib.toolset import load_toolset
 
-Answer = tuple[int, bytes | dict] | bytes | dict | str
+Answer = tuple[int, bytes | dict] | tuple[int, bytes | dict, dict] | bytes | dict | str  # status, body, headers
 
 
 class Loopback:
@@ -20,6 +20,7 @@ class Loopback:
 
     def __init__(self, answer: Callable[[str, dict | None, int], Answer]):
         self.requests: list[tuple[str, dict | None]] = []
+        self.headers: list[dict[str, str]] = []  # of each request
         self.answer = answer
         self.hold = threading.Event()  # what a hanging answer waits for; set when the server closes
         self._lock = threading.Lock()
@@ -55,12 +56,22 @@ class Loopback:
                 with outer._lock:
                     number = sum(path == self.path for path, _ in outer.requests)
                     outer.requests.append((self.path, body))
+                    outer.headers.append(dict(self.headers))
                 answer = outer.answer(self.path, body, number)
                 if answer == "hang":
                     outer.hold.wait()
                     self.close_connection = True
                 elif answer == "close":
                     self.close_connection = True
+                elif answer == "drip":
+                    self.send_response(200)
+                    self.send_header("Content-Length", "100000")
+                    self.end_headers()
+                    self.close_connection = True
+                    with suppress(OSError):  # until the other side has enough
+                        while not outer.hold.wait(0.02):
+                            self.wfile.write(b" ")
+                            self.wfile.flush()
                 elif answer == "early close":
                     self.send_response(200)
                     self.send_header("Content-Length", "1000")
@@ -73,9 +84,11 @@ class Loopback:
                     self.send_header("Content-Length", "0")
                     self.end_headers()
                 else:
-                    status, content = answer if isinstance(answer, tuple) else (200, answer)
+                    status, content, *headers = answer if isinstance(answer, tuple) else (200, answer)
                     content = content if isinstance(content, bytes) else json.dumps(content).encode()
                     self.send_response(status)
+                    for name, value in (headers[0] if headers else {}).items():
+                        self.send_header(name, value)
                     self.send_header("Content-Length", str(len(content)))
                     self.end_headers()
                     self.wfile.write(content)

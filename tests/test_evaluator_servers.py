@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from evaluator import transport
 from evaluator.backends import BACKENDS, LlamaCpp, LmStudio, Ollama, OpenAI, Sampling, Vllm
 from evaluator.cases import Case
 from evaluator.conversation import Asking, ask_native, ask_text
 from evaluator.runner import attempt
 from evaluator.session import Settings, fixed, holds_text
-from evaluator.transport import Fault, Http, with_retries
+from lib import transport
 from lib.grammar import text_grammar
 from lib.toolset import load_toolset
+from lib.transport import Fault, Http, with_retries
 from tests.loopback import PROPS, chat, ollama, serving
 
 SAMPLING = Sampling(max_tokens=64)

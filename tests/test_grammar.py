@@ -89,7 +89,7 @@ def test_what_breaks_names_keys_types_or_ids_is_refused(pattern):
 
 def test_a_random_model_served_under_it_makes_only_calls_that_fit(llama, toolset, tmp_path):
     """llama.cpp itself reads the grammar: whatever random weights sample, names, keys, types and ids are right."""
-    from evaluator.transport import Http
+    from lib.transport import Http
 
     grammar = text_grammar(toolset).replace("(call | prose)", "call")
     model = write_toy_gguf(tmp_path / "toy.gguf", "{{ messages[0].content }}")

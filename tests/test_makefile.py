@@ -14,7 +14,10 @@ PLATFORMS = ("cpu", "cuda", "mlx")
 HELP_LINE = re.compile(r"^([a-z0-9-]+):.*## (.+)$", re.MULTILINE)
 MODULE = re.compile(r"python -m ((?:scripts|evaluator)[.\w]*)")
 # All switches on and every setting given, so that every option of a command line shows.
-SETTINGS = ("YES=1", "RESUME=1", "RUN=runs/x", "MODEL=m", "SFT_RUN=runs/y", "OUT=o", "OLD=p", "A=a", "B=b")
+SETTINGS = (
+    "YES=1", "RESUME=1", "RUN=runs/x", "MODEL=m", "SFT_RUN=runs/y", "OUT=o", "OLD=p", "A=a", "B=b", "TEACHER=t",
+    "TEACHER_URL=http://u", "COUNT=3",
+)  # fmt: skip
 WITH_DATA = ("import",)  # targets that have no files of their own
 
 
@@ -328,6 +331,11 @@ def test_clean_keeps_the_runs(house):
     run("clean")
     assert not (folder / "build").exists()
     assert (folder / "runs/one").is_dir()
+    (folder / "build/teacher").mkdir(parents=True)
+    (folder / "build/teacher/answer.json").write_text("{}")
+    (folder / "build/other").mkdir()
+    run("clean")
+    assert [path.name for path in (folder / "build").iterdir()] == ["teacher"], "its answers were paid for"
 
 
 def test_two_installs_at_once_are_refused(house):

@@ -57,6 +57,12 @@ def close_text(intent, run, scope, request, rng):
     return sentence_case(first_that_fills(intent.closes, {**scope, **run.scope}, rng, seen).strip())
 
 
+def host_ids(now, rng):
+    """(session id, workspace id) as the host would have given them some time before now (ms)."""
+    session = stamp_id("session", now - rng.randrange(60_000, 5_400_000), rng)
+    return session, stamp_id("ws", now - rng.randrange(86_400_000, 90 * 86_400_000), rng)
+
+
 class Context:
     """Makes the context object of each call of one row; the same call number gives the same choices."""
 
@@ -64,9 +70,7 @@ class Context:
         self.key, self.intent, self.scope, self.words = key, intent, scope, words
         self.request = ""  # set once the request is worded
         rng = generator(*key, "context")
-        now = expanded.vault.now
-        self.session_id = stamp_id("session", now - rng.randrange(60_000, 5_400_000), rng)
-        self.workspace_id = stamp_id("ws", now - rng.randrange(86_400_000, 90 * 86_400_000), rng)
+        self.session_id, self.workspace_id = host_ids(expanded.vault.now, rng)
         self.description = rng.choice(expanded.themes or (expanded.about or "Working in the vault",))
         self.previous = self.seen = self.goal = None  # of the run under way: last call, what was seen, primaryGoal
 

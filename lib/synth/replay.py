@@ -1,4 +1,4 @@
-"""Rows run again: what a shipped row says is compared, byte for byte, with what the simulator says now."""
+"""Proofs: what a row's run did, written beside the row, and compared byte for byte when the row is run again."""
 
 from lib.chat import Result, Text, example_from_row
 from lib.synth.given import changed_vault
@@ -8,6 +8,20 @@ from lib.synth.seeds import digest, dump_row
 from lib.synth.templates import Gap
 from lib.vault import diff, render_diff
 from lib.vault import digest as vault_digest
+
+
+def proof_of_run(identity, row, label, origin, run):
+    """The proof of a row that says what `run` did; origin: where it comes from, its world and seed among it."""
+    return {
+        "id": identity,
+        "row": digest(dump_row(row), length=32),
+        "label": label,
+        **origin,
+        "plan": digest([step.key for step in run.steps]),
+        "before": vault_digest(run.before),
+        "after": vault_digest(run.after),
+        "diff": render_diff(diff(run.before, run.after)),
+    }
 
 
 def start_vault(worlds, proof):

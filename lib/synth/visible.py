@@ -14,6 +14,7 @@ NUMBERS = {
 ID = re.compile(r"^(?:session|ws|state|prompt|trace)_\d{13}_[a-z0-9]{9}$")
 NUMERAL = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w)")
 WORD = re.compile(r"\w+")
+FILE = re.compile(r"([^\s\"'“”‘’(),;:]+)\.(?:md|png|jpe?g|webp|pdf|canvas)\b")  # its last word, without the extension
 ENOUGH_WORDS = 0.8  # of the words of a text the model composed itself, how many must have been said
 
 
@@ -134,3 +135,16 @@ def unbacked_claims(answer, request, run):
     paths = {*run.before.notes, *run.after.notes, *run.after.folders}
     lost = [path for path in sorted(paths) if "/" in path and path in answer and not seen.holds_path(path)]
     return lost + [number for number in NUMERAL.findall(answer) if not seen.holds(number)]
+
+
+def unseen_names(answer, request, run):
+    """Files, and names of more than one word (of notes, folders, agents and the like), that were not shown before."""
+    seen = Seen(request)
+    for step in run.steps:
+        seen.add(step.result)
+    vault = run.after
+    records = (vault.workspaces, vault.sessions, vault.states, vault.agents)
+    names = {path.rpartition("/")[2].removesuffix(".md") for path in [*run.before.notes, *vault.notes, *vault.folders]}
+    names |= {record.name for records_of_kind in records for record in records_of_kind.values()}
+    said = [name for name in sorted(names) if " " in name and name in answer] + FILE.findall(answer)
+    return [name for name in said if not seen.holds(name)]

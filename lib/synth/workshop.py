@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from itertools import repeat
 
 from lib.synth.negatives import proven_negatives
+from lib.synth.replay import proof_of_run
 from lib.synth.rows import Reject, Worlds, example_row
-from lib.synth.seeds import digest, dump_row
 from lib.synth.sketches import fault, sketch
 from lib.synth.twins import make_row_set
-from lib.vault import diff, render_diff
-from lib.vault import digest as vault_digest
 
 TRIES = 2  # for one candidate wanted, before an intent is given up
 
@@ -118,21 +116,15 @@ def row_and_proof(item, source):
     label = item is source
     run = item.run
     row = example_row(source.request, run, item.answer, label)
-    proof = {
-        "id": item.id,
-        "row": digest(dump_row(row), length=32),
-        "label": label,
+    origin = {
         "intent": source.intent.id,
         "kind": source.intent.kind,
         "tool": source.tool,
         "act": source.act,
         "world": source.expanded.world,
         "seed": source.expanded.seed,
-        "plan": digest([step.key for step in run.steps]),
-        "before": vault_digest(run.before),
-        "after": vault_digest(run.after),
-        "diff": render_diff(diff(run.before, run.after)),
     }
+    proof = proof_of_run(item.id, row, label, origin, run)
     if source.intent.twin:
         proof["twin"] = f"{source.intent.twin}/{source.number}"
     if source.given:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 MAX_REPLY_BYTES = 2_000_000  # a reply of 512 tokens has some thousand
@@ -27,7 +28,10 @@ Answer = TypeVar("Answer")
 
 @dataclass(eq=False)
 class Fault(Exception):
-    """Why there is no answer. `text`: the generation an error body carried; `hidden`: there was one, not shown."""
+    """Why there is no answer. `text`: the generation an error body carried; `hidden`: there was one, not shown.
+
+    wait: the seconds after which the server wants to be asked again, None when it does not say.
+    """
 
     code: str
     message: str
@@ -35,6 +39,7 @@ class Fault(Exception):
     text: str | None = None
     hidden: bool = False
     retry: bool = False
+    wait: float | None = None
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
@@ -47,6 +52,7 @@ class Http:
     url: str
     timeout: float = 120.0
     headers: dict[str, str] = field(default_factory=dict, repr=False)  # may hold a key
+    proxies: bool = False  # whether HTTP_PROXY and its kin count: a server of one's own lies before them
     _local: threading.local = field(default_factory=threading.local, repr=False)
 
     def get(self, path: str, timeout: float | None = None) -> dict:
@@ -60,7 +66,9 @@ class Http:
 
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
-            self._local.session.trust_env = False  # a proxy between us and a local server only breaks things
+            self._local.session.trust_env = False  # neither a proxy unasked for, nor .netrc in place of our key
+            if self.proxies:
+                self._local.session.proxies = requests.utils.get_environ_proxies(self.url)
         return self._local.session
 
     def _exchange(self, method: str, path: str, payload: dict | None, timeout: float) -> dict:
@@ -81,11 +89,28 @@ class Http:
                 allow_redirects=False,
                 timeout=(min(CONNECT_TIMEOUT, timeout), timeout),
             ) as response:
-                return read_body(response.status_code, _bytes_within(response, deadline))
+                raw = _bytes_within(response, deadline)
+                try:
+                    return read_body(response.status_code, raw)
+                except Fault as fault:
+                    fault.wait = seconds_until(response.headers.get("Retry-After"), time.time())
+                    raise
         except (requests.Timeout, ReadTimeoutError):
             raise Fault("timeout", f"no answer from {self.url} within {timeout:g} seconds") from None
         except (requests.RequestException, HTTPError, OSError) as error:
             raise Fault("connection", _cause(error, self.url), retry=True) from None
+
+
+def seconds_until(moment: str | None, now: float) -> float | None:
+    """What a Retry-After header asks for, given as seconds or as a date; None when there is none or no sense in it."""
+    if moment is None:
+        return None
+    if moment.strip().isdigit():
+        return float(moment)
+    try:
+        return max(0.0, parsedate_to_datetime(moment).timestamp() - now)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _cause(error: Exception, url: str) -> str:

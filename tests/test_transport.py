@@ -1,0 +1,50 @@
+"""lib.transport: what only a remote server asks of it; replies and faults are tested with the evaluator's servers."""
+
+import pytest
+
+from lib.transport import Fault, Http, seconds_until
+from tests.loopback import serving
+
+NOON = 1_762_171_200.0  # 2025-11-03 12:00:00 UTC
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (None, None),
+        ("7", 7.0),
+        (" 0 ", 0.0),
+        ("Mon, 03 Nov 2025 12:00:30 GMT", 30.0),
+        ("Mon, 03 Nov 2025 11:00:00 GMT", 0.0),
+        ("soon", None),
+        ("-3", None),
+        ("", None),
+    ],
+)
+def test_retry_after_is_read_in_both_forms(header, expected):
+    assert seconds_until(header, NOON) == expected
+
+
+def test_a_fault_carries_the_wait_that_the_server_asks_for():
+    busy = (429, {"error": "slow down"}, {"Retry-After": "9"})
+    with serving(lambda path, body, number: busy) as server, pytest.raises(Fault) as caught:
+        Http(server.url).post("/v1/chat/completions", {})
+    assert (caught.value.code, caught.value.wait) == ("rate-limited", 9.0)
+
+
+@pytest.mark.parametrize(("asked", "through"), [(True, {"http": "http://proxy:3128"}), (False, {})])
+def test_a_proxy_counts_only_when_asked_for(monkeypatch, asked, through):
+    for name in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY", "https_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://proxy:3128")
+    session = Http("http://teacher.example", proxies=asked)._session()
+    assert (dict(session.proxies), session.trust_env) == (through, False)
+
+
+def test_a_reply_that_drips_ends_at_the_deadline():
+    with serving(lambda path, body, number: "drip") as server, pytest.raises(Fault) as caught:
+        Http(server.url, timeout=0.3).post("/v1/chat/completions", {})
+    assert (caught.value.code, caught.value.message) == (
+        "timeout",
+        "the reply was still coming when its time was over",
+    )
