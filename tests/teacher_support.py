@@ -36,8 +36,7 @@ def write_material(folder, worlds=("boat",)):
     (folder / "intents" / "all.yaml").write_text(yaml.safe_dump(intents), encoding="utf-8")
     for name, words in WORDS.items():
         (folder / "words" / f"{name}.yaml").write_text(yaml.safe_dump(words), encoding="utf-8")
-    quotas = {**QUOTAS, "answers": {"ask": 0.12, "cannot": 0.06, "direct": 0.06}}
-    (folder / "quotas.yaml").write_text(yaml.safe_dump(quotas), encoding="utf-8")
+    (folder / "quotas.yaml").write_text(yaml.safe_dump(QUOTAS), encoding="utf-8")
     return folder
 
 

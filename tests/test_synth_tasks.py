@@ -68,9 +68,8 @@ def test_tasks_depend_on_their_number_and_the_seed_alone(boat):
 
 def test_kinds_that_need_something_to_ask_for_go_to_tools_that_take_something(boat):
     toolset = load_toolset()
-    boat.material.quotas["answers"] = {"ask": 0.5}
     for made in make_tasks(boat, toolset, ["agentManager_listAgents", APPENDS], 60, 0):
-        assert made.tool == APPENDS or made.kind == "act"
+        assert made.tool in (APPENDS, "") or made.kind == "act"
 
 
 def test_related_tools_are_those_planned_together(boat):

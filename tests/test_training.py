@@ -112,7 +112,9 @@ def test_sft_leaves_out_false_rows_and_refuses_when_none_is_left(place, monkeypa
 
 
 def test_rows_longer_than_the_limit_are_named_and_counted(place, monkeypatch):
-    result = run(sft, place, monkeypatch, place / "sft.jsonl", *SHORT, "--rows-per-tool", "0", "--max-length", "16", "--dry-run")
+    result = run(
+        sft, place, monkeypatch, place / "sft.jsonl", *SHORT, "--rows-per-tool", "0", "--max-length", "16", "--dry-run"
+    )
     assert result.exit_code == 2
     assert "24 are longer than max_length 16" in result.output and "sft.jsonl:1: " in result.output
 

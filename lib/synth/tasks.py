@@ -7,7 +7,7 @@ from lib.synth.material import ACTS
 from lib.synth.seeds import digest, generator
 from lib.synth.worlds import Expanded
 
-LOOKUP_SHARE, REPAIR_SHARE = 0.18, 0.10  # of all rows; those that end without having acted are shared by quotas.yaml
+SHARES = {"lookup": 0.18, "repair": 0.10, "ask": 0.12, "cannot": 0.06, "direct": 0.06}  # of all rows; the others act
 RELATED = 5  # other tools shown beside the one a row is about
 
 
@@ -44,10 +44,10 @@ def related_tools(tool, material, toolset) -> tuple[str, ...]:
     return tuple(name for name in ranked if name != tool and score[name])[:RELATED]
 
 
-def choose_kind(rng, answers, has_needs) -> str:
+def choose_kind(rng, has_needs) -> str:
     """A kind of answer by its share; a tool that needs nothing leaves nothing to look up, mistake or ask."""
     place = rng.random()
-    for kind, share in (("lookup", LOOKUP_SHARE), ("repair", REPAIR_SHARE), *sorted(answers.items())):
+    for kind, share in SHARES.items():
         if place < share:
             return kind if kind in ("cannot", "direct") or has_needs else "act"
         place -= share
@@ -66,7 +66,7 @@ def make_tasks(worlds, toolset, tools, count, seed) -> list[Task]:
         tool = names[number % len(names)]
         parameters = toolset.tools[tool].parameters
         needs = "anyOf" in parameters or set(parameters.get("required", ())) - {"context"}
-        kind = choose_kind(rng, material.quotas["answers"], bool(needs and related[tool]))
+        kind = choose_kind(rng, bool(needs and related[tool]))
         act = rng.choice(ACTS)
         expanded = worlds.get(rng.choice(sorted(material.worlds)), rng.randrange(worlds.seeds))
         theme = rng.choice(expanded.themes or (expanded.about or "Working in the vault",))
