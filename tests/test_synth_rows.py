@@ -5,13 +5,25 @@ import yaml
 
 from lib.chat import example_from_row
 from lib.errors import CannotRun
-from lib.synth.material import read_intents, read_yaml
-from lib.synth.rows import Worlds, example_row
+from lib.synth.material import Material, read_intents, read_yaml
+from lib.synth.rows import Reject, Worlds, example_row, make_candidate
 from lib.synth.worlds import candidates as slot_values
 from lib.synth.worlds import expand
 from lib.toolset import load_toolset
 from lib.vault import digest
-from tests.synth_support import APPEND, LOOK_UP, MOVE, READ, WORLD, candidates, intent, material, world
+from tests.synth_support import (
+    APPEND,
+    LOOK_UP,
+    MOVE,
+    QUOTAS,
+    READ,
+    WORDS,
+    WORLD,
+    candidates,
+    intent,
+    material,
+    world,
+)
 
 SERIES = """
 series:
@@ -242,6 +254,39 @@ def test_a_fault_in_a_series_names_file_and_record(tmp_path, old, new, said):
         world(tmp_path, clash + SERIES.replace(old, new))
     assert "boat.yaml: series, record 1: " in caught.value.message
     assert said in caught.value.message
+
+
+ASIDES = """
+asides:
+  before: [The wind died down before noon and so Archive/Log 2024.md and Archive/Jobs.md came up.]
+  after: [It has waited long enough.]
+"""
+
+
+def test_asides_stand_around_some_requests_and_nothing_is_judged_by_them(tmp_path):
+    asks = ["Move {move.note.path} to {move.to}.", "Make it {move.to}, it is {move.note.path}"]
+    whole, hidden = intent(MOVE, asks={"order": asks}), intent(MOVE, asks={"order": ["Archive {move.note.title}."]})
+    worlds = Worlds(Material({"boat": world(tmp_path, WORLD + ASIDES)}, (whole, hidden), WORDS, QUOTAS), 4)
+    made = [make_candidate(whole, number, worlds, WORDS, 2600) for number in range(90)]
+    told = [item for item in made if item.request.startswith("The wind")]
+    assert 3 < len(told) < 30
+    for item in told:
+        assert item.request.endswith("It has waited long enough.") == ("Make it" not in item.request)
+        assert "wind" not in str(item.run.steps[0].arguments["context"])
+    for number in range(30):
+        with pytest.raises(Reject, match="invisible"):
+            make_candidate(hidden, number, worlds, WORDS, 2600)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [("  after: [It has waited long enough.]\n", "", "asides.after: write a list"),
+     ("enough.]", "enough]", "must be a text that ends in ."), ("after:", "later:", "unknown place 'later'")],
+)  # fmt: skip
+def test_a_fault_in_asides_names_file_and_place(tmp_path, old, new, said):
+    with pytest.raises(CannotRun) as caught:
+        world(tmp_path, WORLD + ASIDES.replace(old, new))
+    assert "boat.yaml: asides" in caught.value.message and said in caught.value.message
 
 
 def test_two_series_cannot_share_notes(tmp_path):

@@ -3,11 +3,13 @@
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lib.synth.plans import Step
 from lib.synth.selection import rows_by_shape, select, trigrams
-from lib.synth.sketches import Measures, Sketch
+from lib.synth.sketches import Measures, Sketch, given_by, ways_of
 
 CAPS = {"frame": 5, "value": 3, "world_share": 1}
 SHARES = {"single": 0.5, "several": 0.2, "lookup": 0.2, "ask": 0.1}
@@ -122,3 +124,57 @@ def test_choosing_leans_towards_the_shares_of_speech_acts():
     leaning, _ = select(units, 120, SHARES, quotas(twins=0, acts=acts))
     orders = [Counter(item.act for item in chosen)["order"] for chosen in (without, leaning)]
     assert orders[0] + 8 <= orders[1] <= 68
+
+
+def test_choosing_leans_towards_the_ways_to_ask():
+    units = [(replace(unit[0], ways=("question",) if n % 5 == 0 else ()),) for n, unit in enumerate(stock()[:960])]
+    shares = {}
+    for share in (None, 0.1, 0.3):
+        chosen, _ = select(units, 120, SHARES, quotas(twins=0, ways={"question": share} if share else {}))
+        shares[share] = sum("question" in item.ways for item in chosen) / 120
+    assert abs(shares[0.1] - 0.1) < 0.04 and abs(shares[0.3] - 0.3) < 0.08
+
+
+def test_what_few_candidates_give_is_taken_often_enough_or_named():
+    rare = {5: ("parameter", "move", "depth"), 400: ("value", "read", "order", "asc"), 401: ("act", "read", "messy")}
+    units = [(replace(unit[0], gives=(rare[n],) if n in rare else (("parameter", "all", "path"),)),)
+             for n, unit in enumerate(stock()[:960])]  # fmt: skip
+    least = {"parameter": 2, "value": 1, "act": 1}
+    chosen, short = select(units, 60, SHARES, quotas(twins=0, least=least))
+    given = Counter(name for item in chosen for name in item.gives)
+    assert [given[name] for name in rare.values()] == [1, 1, 1]
+    assert [text for text in short if "depth" in text or "order" in text or "messy" in text] == [
+        "parameter move depth: 1 rows, 2 wanted"
+    ]
+
+
+def test_a_first_word_and_a_memory_stay_within_their_caps():
+    units = [(replace(sketch(n), opening="please" if n % 2 else f"word{n}", memories=(f"memory{n % 30}",)),)
+             for n in range(80)]  # fmt: skip
+    chosen, _ = select(units, 40, {"single": 1}, quotas(twins=0, caps={**CAPS, "first_word": 0.2, "memory": 2}))
+    assert Counter(item.opening for item in chosen)["please"] == 8
+    assert max(Counter(text for item in chosen for text in item.memories).values()) <= 2
+
+
+@pytest.mark.parametrize(
+    ("request_", "ways"),
+    [
+        ("Open the log.", {"few_words", "imperative"}),
+        ("open the log please", {"few_words", "imperative", "lower", "polite"}),
+        ("I wonder whether it is there, is it?", {"first_person", "question"}),
+        ("Word " * 40, {"many_words"}),
+    ],
+)
+def test_ways_of_asking(request_, ways):
+    assert set(ways_of(request_)) == ways
+
+
+def test_what_a_row_gives_tells_flags_from_numbers_and_steps_into_lists():
+    arguments = {"operations": [{"type": "read", "params": {"filePath": "A.md", "includeLineNumbers": True}}]}
+    given = given_by("contentManager_batchContent", "order", [Step("contentManager_batchContent", arguments, {})])
+    tool = "contentManager_batchContent"
+    assert ("value", tool, "operations.params.includeLineNumbers", "True") in given
+    assert ("value", tool, "operations.type", "read") in given
+    assert ("parameter", tool, "operations.params.filePath") in given
+    assert ("act", tool, "order") in given and ("value", tool, "operations.params.includeLineNumbers", "False") not in given
+    assert given_by("", "order", []) == ()

@@ -8,8 +8,7 @@ import yaml
 
 from lib.errors import CannotRun
 from lib.synth.templates import keys_too, names_in
-from lib.synth.worlds import NOW, series_days
-from lib.vault.records import time_of
+from lib.synth.world_parts import check_asides, check_series, refuse_unknown
 
 SCENARIOS = Path("datasets/scenarios")
 KINDS = ("act", "lookup", "repair", "ask", "cannot", "direct")
@@ -21,7 +20,6 @@ GOALS = (
 )  # fmt: skip
 STEP_FIELDS = {"tool", "with", "why", "memory", "subgoal", "as", "fails", "empty"}
 WRONG_FIELDS = {"reason", "change", "call", "tool", "plan", "close", "closes"}
-SERIES_FIELDS = ("path", "every", "count", "head", "pick", "lines")
 INTENT_FIELDS = {
     "id", "kind", "tool", "slots", "plan", "goal", "asks", "closes", "context", "wrong", "worlds", "weight", "given",
     "twin",
@@ -97,12 +95,6 @@ def read_yaml(path):
         raise CannotRun(
             f"{place}: not YAML ({reason}). Quote texts that hold any of , : ? # [ {{ inside braces."
         ) from None
-
-
-def refuse_unknown(place, given, known, noun):
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise CannotRun(f"{place}: unknown {noun} {unknown[0]!r}. Known are: {', '.join(sorted(known))}.")
 
 
 def as_tuple(value):
@@ -245,57 +237,8 @@ def read_world(path):
             if missing:
                 raise CannotRun(f"{path}: banks.{name}, record {number}: {missing[0]} is missing.")
     check_series(path, world)
+    check_asides(path, world)
     return {**world, "name": path.stem, "banks": banks}
-
-
-def check_series(place, world):
-    """Refuse a series that is not of the form, or that would write over another note of the world."""
-    taken = {**world["notes"], **(world.get("sometimes") or {})}
-    now = time_of(world.get("now") or NOW, f"{place}: now")
-    for number, series in enumerate(world.get("series") or [], 1):
-        where = f"{place}: series, record {number}"
-        if not isinstance(series, dict):
-            raise CannotRun(f"{where}: write a list of mappings, each with {', '.join(SERIES_FIELDS)}.")
-        refuse_unknown(where, series, (*SERIES_FIELDS, "tags"), "field")
-        missing = [part for part in SERIES_FIELDS if part not in series]
-        if missing:
-            raise CannotRun(f"{where}: {missing[0]} is missing.")
-        if fault := series_fault(series):
-            raise CannotRun(f"{where}: {fault}")
-        days = series_days(series, now)
-        for path in days:
-            if path in taken:
-                raise CannotRun(f"{where}: {path} is also another note; choose another path.")
-        taken |= days
-
-
-def series_fault(series):
-    """What is wrong with the values of a series, or None."""
-    if not whole_numbers([series["every"]]):
-        return "every must be a number of days, 1 or more."
-    for part in ("count", "pick"):
-        if not whole_numbers(series[part], 2) or series[part][0] > series[part][1]:
-            return f"{part} must be two whole numbers, least and most, like [2, 4]."
-    lines, tags = series["lines"], series.get("tags") or []
-    for part, texts in (("path", [series["path"]]), ("head", [series["head"]]), ("lines", lines), ("tags", tags)):
-        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            return f"{part} must be text; quote what holds any of : # [ {{."
-    if "{date}" not in series["path"]:
-        return "path must hold {date}, or all its notes would be one."
-    if len(set(lines)) < len(lines):
-        return f"the line {max(lines, key=lines.count)!r} is there twice."
-    if len(lines) < series["pick"][1]:
-        return f"pick takes up to {series['pick'][1]} lines, but only {len(lines)} are there."
-    return None
-
-
-def whole_numbers(values, count=1):
-    """Whether the values are a list of so many whole numbers from 1 up."""
-    return (
-        isinstance(values, list)
-        and len(values) == count
-        and all(isinstance(value, int) and not isinstance(value, bool) and value >= 1 for value in values)
-    )
 
 
 def load_material(folder=SCENARIOS):

@@ -8,6 +8,7 @@ from lib.synth.visible import Seen
 from lib.toolset import load_toolset
 
 OPENING_SHARE = 0.22  # of requests, how many get words before them that belong to no intent
+ASIDE_SHARE = 0.13  # of requests in whole sentences, how many tell of the day around them
 ENDING_SHARE = 0.14
 PLAIN_ACTS = ("short", "messy")  # these keep their own beginning
 ASKED_WORDS = 7  # of the request, in a memory
@@ -28,6 +29,23 @@ def first_that_fills(templates, scope, rng, seen=None):
     raise Unseen(unseen) if unseen else Gap("no text fits")
 
 
+def worded(act, template, scope, words, asides, rng):
+    """(what is asked, the request): the same, or the request tells before and after it what the day is like."""
+    if act in PLAIN_ACTS or not asides or rng.random() >= ASIDE_SHARE:
+        asked = request_text(act, template, scope, words, rng)
+        return asked, asked
+    asked = sentence_case(fill_text(template, scope).strip())
+    parts = [rng.choice(asides["before"]), asked]
+    if ends_sentence(template):
+        parts.append(rng.choice(asides["after"]))
+    return asked, " ".join(parts)
+
+
+def ends_sentence(template):
+    """Whether words may follow: where a template ends in a slot, they would become part of the text to be written."""
+    return template.rstrip()[-1:] in (".", "!", "?")
+
+
 def request_text(act, template, scope, words, rng):
     """The user's request, some with a greeting or an ending around it."""
     text = fill_text(template, scope).strip()
@@ -41,8 +59,7 @@ def request_text(act, template, scope, words, rng):
         text = opening + (text[0].lower() + text[1:] if goes_on else text)
     else:
         text = sentence_case(text)
-    # Where the template ends in a slot, the text ends in words to be written, which thanks would become part of.
-    if rng.random() < ENDING_SHARE and around.get("after") and template.rstrip()[-1:] in (".", "!", "?"):
+    if rng.random() < ENDING_SHARE and around.get("after") and ends_sentence(template):
         text = f"{text} {rng.choice(around['after'])}"
     return text
 
@@ -103,7 +120,8 @@ class Context:
             said = (self.words.get("history") or {}).get(bank)
             with suppress(Gap):
                 return first_that_fills(said or (), {**scope, "args": arguments, "mode": tool.split("_")[-1]}, rng)
-            return f"{tool.split('_')[-1]} came back {'fine' if result.get('success') else 'with an error'}"
+            ended = "fine" if result.get("success") else "with an error"
+            return self.with_request(f"{tool.split('_')[-1]} came back {ended}")
         return self.part("memory", number, planned, scope)
 
     def part(self, name, number, planned, scope):

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from lib.chat import Call, Example, Result, Text, Turn, to_text_row
 from lib.synth.given import changed_vault, fill_given
-from lib.synth.phrasing import Context, close_text, request_text, too_long
+from lib.synth.phrasing import Context, close_text, too_long, worded
 from lib.synth.plans import Run, effect, goal_holds, run_plan, schema_findings
 from lib.synth.seeds import digest, dump_row, generator
 from lib.synth.templates import ABSENT, Gap, Unseen, look_up, plain
@@ -112,17 +112,19 @@ def make_candidate(intent, number, worlds, words, limit):
     scope = bind(intent, expanded, rng)
     context = Context(key, intent, expanded, scope, words)
     try:
-        request = context.request = request_text(act, template, scope, words, rng)
+        # What is told around the request decides nothing, so that everything is judged by what is asked.
+        asked, request = worded(act, template, scope, words, expanded.asides, rng)
+        context.request = asked
         given = fill_given(intent.given, scope)
         vault = changed_vault(expanded.vault, given) if given else expanded.vault
         run = run_plan(vault, intent.plan, scope, context)
-        answer = close_text(intent, run, scope, request, rng)
+        answer = close_text(intent, run, scope, asked, rng)
     except Unseen as unseen:
         raise Reject("unseen", str(unseen)) from None
     except Gap as gap:
         raise Reject("gap", f"{gap} in {expanded.world}") from None
-    check_run(intent, run, scope, context, request)
-    check_words(request, run, answer)
+    check_run(intent, run, scope, context, asked)
+    check_words(asked, run, answer)
     row = example_row(request, run, answer, True)
     size = len(row["conversations"][0]["content"]) + len(row["conversations"][1]["content"])
     if size > limit:

@@ -7,7 +7,9 @@ from lib.synth.sketches import SHAPES
 
 WORD = re.compile(r"[\w'/.-]+")
 TWINS = "twins"  # the cells of pairs, which are taken before all others
-START = 30  # rows before the shares of speech acts count
+START = 30  # rows before the shares of speech acts and of ways to ask count
+PULL = 0.5  # of a way to ask that is short of its share, against words in common with other requests
+REUSE = 0.1  # what it costs when a frame or a memory has been used before, for each time
 SMALL_SET = 50  # calls below which the five most called tools have no limit worth the name
 
 
@@ -40,13 +42,15 @@ class Field:
 
 
 class Caps:
-    """Counts of frame, world, bound values and calls, each with its limit."""
+    """Counts of frame, world, bound values, first words, memories and calls, each with its limit."""
 
     def __init__(self, limits, total, worlds, most_calls):
         self.limits = limits
         self.counts = Counter()
         self.calls = Counter()
         self.world_limit = max(4, round(limits.get("world_share", 1) * total * max(1, 6 / max(1, worlds))))
+        self.word_limit = max(4, round(limits.get("first_word", 1) * total))
+        self.memory_limit = limits.get("memory", total)
         self.call_limit = most_calls
         self.top_five = 0
 
@@ -55,6 +59,8 @@ class Caps:
             (("frame", item.frame), self.limits["frame"]),
             (("value", item.intent, item.binding), self.limits["value"]),
             (("world", item.world), self.world_limit),
+            (("word", item.opening), self.word_limit),
+            *((("memory", text), self.memory_limit) for text in item.memories),
         )
 
     def allow(self, unit):
@@ -100,6 +106,10 @@ class Selection:
         self.caps = Caps(quotas["caps"], total, len({unit[0].world for unit in self.units}), most_calls)
         self.acts = quotas.get("acts", {})
         self.asked = Counter()  # rows of each speech act
+        self.ways = quotas.get("ways", {})
+        self.put = Counter()  # rows that ask in each way
+        self.least = quotas.get("least", {})
+        self.given = Counter()  # rows that give each parameter and value, and of each tool and speech act
         self.groups = Counter()
         self.chosen = []
         self.cells = defaultdict(lambda: defaultdict(list))  # shape, group -> unit numbers
@@ -129,6 +139,8 @@ class Selection:
             self.left[item.shape] = self.left.get(item.shape, 0) - 1
             self.groups[self.group(item)] += 1
             self.asked[item.act] += 1
+            self.put.update(item.ways)
+            self.given.update(item.gives)
         self.groups[unit[0].key] += len(unit) > 1
         self.chosen += unit
 
@@ -136,13 +148,19 @@ class Selection:
         # Word overlap alone would take all short requests first; use of frame and values evens it out.
         item = self.units[number][0]
         used = self.caps.counts
-        alike = round(self.field.overlap[number], 2) + 0.1 * used["frame", item.frame] + self.surplus(item.act)
+        again = used["frame", item.frame] + max((used["memory", text] for text in item.memories), default=0)
+        alike = round(self.field.overlap[number], 2) + REUSE * again + self.surplus(item)
         return item.id not in self.preferred, alike, used["world", item.world], number
 
-    def surplus(self, act):
-        """By how much a speech act has had more than its share so far: 0 to 1."""
-        fair = self.acts.get(act, 0) * (len(self.chosen) + START)
-        return min(1.0, max(0.0, round(self.asked[act] / fair - 1, 2))) if fair else 0.0
+    def surplus(self, item):
+        """By how much its speech act and the ways it is asked have had more than their share: the lower, the better."""
+        ways = sum(self.beyond(self.put[way], self.ways.get(way, 0)) for way in item.ways)
+        return max(0.0, self.beyond(self.asked[item.act], self.acts.get(item.act, 0))) + PULL * ways
+
+    def beyond(self, rows, share):
+        """How far a number of rows is from its share of those taken so far: -1 for none of them, 1 for twice as many."""
+        fair = share * (len(self.chosen) + START)
+        return min(1.0, max(-1.0, round(rows / fair - 1, 2))) if fair else 0.0
 
     def least_alike(self, numbers):
         """The free unit with the smallest cost that caps and quotas allow; ids decide between equals."""
@@ -175,6 +193,30 @@ class Selection:
         while len(self.chosen) < rows and (number := self.next_of(TWINS)) is not None:
             self.take(number)
 
+    def take_rare(self):
+        """Rows until every parameter, value and speech act of a tool is there often enough, the rarest first."""
+        holders = defaultdict(list)
+        for number, unit in enumerate(self.units):
+            if len(unit) == 1:
+                for name in unit[0].gives:
+                    holders[name].append(number)
+        for name in sorted(holders, key=lambda name: (len(holders[name]), name)):
+            while self.given[name] < self.enough(name) and (number := self.least_alike(holders[name])) is not None:
+                self.take(number)
+
+    def enough(self, name):
+        """The rows that something given by calls should have."""
+        return self.least.get(name[0], 0)
+
+    def rare(self):
+        """What some candidate gives and too few of the chosen rows do, as text."""
+        known = sorted({name for unit in self.units for item in unit for name in item.gives})
+        return [
+            f"{' '.join(name)}: {self.given[name]} rows, {self.enough(name)} wanted"
+            for name in known
+            if self.given[name] < self.enough(name)
+        ]
+
     def fill(self):
         """Rows of every shape in step with the quotas, until each is met or has no candidate left."""
         open_shapes = sorted(shape for shape in self.left if self.left[shape] > 0)
@@ -203,6 +245,7 @@ def select(units, total, shares, quotas, preferred=frozenset()):
     twins = round(total * quotas.get("twins", 0))
     selection.take_twins(twins)
     paired = len(selection.chosen)
+    selection.take_rare()
     selection.fill()
     left = dict(selection.left)
     selection.fill_up()
@@ -212,6 +255,7 @@ def select(units, total, shares, quotas, preferred=frozenset()):
     least = round(total * quotas.get("least_per_tool", 0))
     known = sorted({item.tool for unit in units for item in unit if item.tool})
     short += [f"{tool}: {tools[tool]} rows, {least} wanted" for tool in known if tools[tool] < least]
+    short += selection.rare()
     if len(selection.chosen) < total:
         short.append(f"all shapes: {total - len(selection.chosen)} of {total} rows short")
     return selection.chosen, short

@@ -1,12 +1,17 @@
 """Candidates and negatives without their runs: all that choosing looks at, small enough to travel between processes."""
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
+from lib.coverage import Coverage, values_at
+from lib.diversity import opening, phrasing
 from lib.synth.rows import ACTING, example_row
+from lib.toolset import load_toolset
 
 SHAPES = ("single", "several", "lookup", "repair", "ask", "other")
 ANSWERS = ("ask", "refuse", "direct")  # kinds of answer without a call
+FEW_WORDS, MANY_WORDS = 4, 40  # up to which and from which a request is short or long
 
 
 class Measures(NamedTuple):
@@ -39,6 +44,10 @@ class Sketch:
     shape: str = ""
     answer_kind: str = ""
     act: str = ""  # speech act of the request
+    opening: str = ""  # its first word
+    ways: tuple = ()  # how it is put, see ways_of
+    gives: tuple = ()  # see given_by
+    memories: tuple = ()  # sessionMemory of every call
 
     @property
     def group(self):
@@ -65,6 +74,33 @@ def shape_of(kind, calls):
     if kind == "act":
         return "single" if calls == 1 else "several"
     return "other"
+
+
+def ways_of(request):
+    """How a request is put: question, lower, polite, first_person, imperative, few_words, many_words."""
+    words = len(request.split())
+    ways = {*phrasing(request), *(["few_words"] * (words <= FEW_WORDS)), *(["many_words"] * (words >= MANY_WORDS))}
+    return tuple(sorted(ways))
+
+
+@cache
+def places():
+    """tool -> its parameters, with the enum values or booleans each can take."""
+    return Coverage(load_toolset()).places
+
+
+def given_by(tool, act, steps):
+    """What a row adds to the coverage: (parameter, tool, place), (value, tool, place, value), (act, tool, act)."""
+    found = {("act", tool, act)} if tool else set()
+    for step in steps:
+        for place, known in places().get(step.tool, {}).items():
+            values = list(values_at(step.arguments, place.split(".")))
+            if values:
+                found.add(("parameter", step.tool, place))
+            # True == 1 in Python, so the types are compared as well.
+            given = {(type(value), str(value)) for value in values}
+            found |= {("value", step.tool, place, str(v)) for v in known if (type(v), str(v)) in given}
+    return tuple(sorted(found))
 
 
 def measures(request, run, answer):
@@ -112,6 +148,10 @@ def sketch(candidate):
         shape=shape_of(intent.kind, len(candidate.run.steps)),
         answer_kind=positive_kind(candidate),
         act=candidate.act,
+        opening=" ".join(opening(candidate.request, 1)),
+        ways=ways_of(candidate.request),
+        gives=given_by(candidate.tool, candidate.act, candidate.run.steps),
+        memories=tuple(step.arguments["context"]["sessionMemory"] for step in candidate.run.steps),
     )
 
 

@@ -28,6 +28,7 @@ class Expanded:
     seed: int
     about: str
     themes: tuple
+    asides: dict  # what the person tells around a request: sentences that go before it, and after it
     vault: Vault
     banks: dict
     entities: dict  # kind -> list of Entity
@@ -68,8 +69,8 @@ def expand(world, seed):
     vault.window = Window(((shown, "tab"),), shown)
     entities = vault_entities(vault)
     return Expanded(
-        world["name"], seed, str(varied.get("about", "")), tuple(varied.get("themes") or ()), vault,
-        resolve_banks(varied.get("banks") or {}, entities), entities,
+        world["name"], seed, str(varied.get("about", "")), tuple(varied.get("themes") or ()),
+        varied.get("asides") or {}, vault, resolve_banks(varied.get("banks") or {}, entities), entities,
     )  # fmt: skip
 
 
