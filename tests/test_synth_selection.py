@@ -159,9 +159,9 @@ def test_a_first_word_and_a_memory_stay_within_their_caps():
 @pytest.mark.parametrize(
     ("request_", "ways"),
     [
-        ("Open the log.", {"few_words", "imperative"}),
-        ("open the log please", {"few_words", "imperative", "lower", "polite"}),
-        ("I wonder whether it is there, is it?", {"first_person", "question"}),
+        ("Open the log.", {"brief", "few_words", "imperative"}),
+        ("open the log please", {"brief", "few_words", "imperative", "lower", "polite"}),
+        ("I wonder whether it is there, is it?", {"brief", "first_person", "question"}),
         ("Word " * 40, {"many_words"}),
     ],
 )

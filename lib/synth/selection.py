@@ -1,4 +1,4 @@
-"""Which candidates become rows: quotas by shape first, then whatever is least like the requests already taken."""
+"""Which candidates become rows: pairs and what is rare, then quotas by shape, then what is least like the rows taken."""
 
 import re
 from collections import Counter, defaultdict
@@ -42,7 +42,7 @@ class Field:
 
 
 class Caps:
-    """Counts of frame, world, bound values, first words, memories and calls, each with its limit."""
+    """Counts of frame, world, bound values, first words, skeletons, memories and calls, each with its limit."""
 
     def __init__(self, limits, total, worlds, most_calls):
         self.limits = limits
@@ -51,6 +51,7 @@ class Caps:
         self.world_limit = max(4, round(limits.get("world_share", 1) * total * max(1, 6 / max(1, worlds))))
         self.word_limit = max(4, round(limits.get("first_word", 1) * total))
         self.memory_limit = limits.get("memory", total)
+        self.skeleton_limit = limits.get("skeleton", total)
         self.call_limit = most_calls
         self.top_five = 0
 
@@ -60,6 +61,7 @@ class Caps:
             (("value", item.intent, item.binding), self.limits["value"]),
             (("world", item.world), self.world_limit),
             (("word", item.opening), self.word_limit),
+            (("skeleton", item.skeleton), self.skeleton_limit),
             *((("memory", text), self.memory_limit) for text in item.memories),
         )
 

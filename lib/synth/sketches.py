@@ -5,13 +5,18 @@ from functools import cache
 from typing import NamedTuple
 
 from lib.coverage import Coverage, values_at
-from lib.diversity import opening, phrasing
+from lib.diversity import opening, phrasing, skeleton
+from lib.synth.plans import leaves
 from lib.synth.rows import ACTING, example_row
 from lib.toolset import load_toolset
 
 SHAPES = ("single", "several", "lookup", "repair", "ask", "other")
 ANSWERS = ("ask", "refuse", "direct")  # kinds of answer without a call
-FEW_WORDS, MANY_WORDS = 4, 40  # up to which and from which a request is short or long
+LENGTHS = {  # words of a request: from, to
+    "few_words": (0, 4),
+    "brief": (0, 13),
+    "many_words": (40, 10**6),
+}
 
 
 class Measures(NamedTuple):
@@ -45,6 +50,7 @@ class Sketch:
     answer_kind: str = ""
     act: str = ""  # speech act of the request
     opening: str = ""  # its first word
+    skeleton: str = ""  # what is left of it without names, paths, numbers and the values of the calls
     ways: tuple = ()  # how it is put, see ways_of
     gives: tuple = ()  # see given_by
     memories: tuple = ()  # sessionMemory of every call
@@ -77,10 +83,10 @@ def shape_of(kind, calls):
 
 
 def ways_of(request):
-    """How a request is put: question, lower, polite, first_person, imperative, few_words, many_words."""
+    """How a request is put: question, lower, polite, first_person, imperative, and its LENGTHS."""
     words = len(request.split())
-    ways = {*phrasing(request), *(["few_words"] * (words <= FEW_WORDS)), *(["many_words"] * (words >= MANY_WORDS))}
-    return tuple(sorted(ways))
+    lengths = {name for name, (low, high) in LENGTHS.items() if low <= words <= high}
+    return tuple(sorted(phrasing(request) | lengths))
 
 
 @cache
@@ -101,6 +107,12 @@ def given_by(tool, act, steps):
             given = {(type(value), str(value)) for value in values}
             found |= {("value", step.tool, place, str(v)) for v in known if (type(v), str(v)) in given}
     return tuple(sorted(found))
+
+
+def texts_given(steps):
+    """The text arguments of the calls, without those of their contexts."""
+    own = [{key: value for key, value in step.arguments.items() if key != "context"} for step in steps]
+    return tuple(leaf for leaf in leaves(own) if isinstance(leaf, str))
 
 
 def measures(request, run, answer):
@@ -149,6 +161,7 @@ def sketch(candidate):
         answer_kind=positive_kind(candidate),
         act=candidate.act,
         opening=" ".join(opening(candidate.request, 1)),
+        skeleton=skeleton(candidate.request, texts_given(candidate.run.steps)),
         ways=ways_of(candidate.request),
         gives=given_by(candidate.tool, candidate.act, candidate.run.steps),
         memories=tuple(step.arguments["context"]["sessionMemory"] for step in candidate.run.steps),
