@@ -1,4 +1,4 @@
-"""Which candidates become rows: pairs and what is rare, then quotas by shape, then what is least like the rows taken."""
+"""Which candidates become rows: pairs, what is rare, quotas by shape, and then what is least like the rows taken."""
 
 import re
 from collections import Counter, defaultdict
