@@ -268,7 +268,10 @@ VAGUE = {"goal": ["Tidy up"], "subgoal": ["Move one note"], "memory": ["User nam
 
 def test_asides_stand_around_some_requests_and_nothing_is_judged_by_them(tmp_path):
     asks = ["Move {move.note.path} to {move.to}.", "Make it {move.to}, it is {move.note.path}"]
-    whole, hidden = intent(MOVE, asks={"order": asks}), intent(MOVE, asks={"order": ["Archive {move.note.title}."]}, context=VAGUE)
+    whole, hidden = (
+        intent(MOVE, asks={"order": asks}),
+        intent(MOVE, asks={"order": ["Archive {move.note.title}."]}, context=VAGUE),
+    )
     worlds = Worlds(Material({"boat": world(tmp_path, WORLD + ASIDES)}, (whole, hidden), WORDS, QUOTAS), 4)
     made = [make_candidate(whole, number, worlds, WORDS, 2600) for number in range(90)]
     told = [item for item in made if item.request.startswith("The wind")]

@@ -132,7 +132,7 @@ def test_choosing_leans_towards_the_ways_to_ask():
     for share in (None, 0.1, 0.3):
         chosen, _ = select(units, 120, SHARES, quotas(twins=0, ways={"question": share} if share else {}))
         shares[share] = sum("question" in item.ways for item in chosen) / 120
-    assert abs(shares[0.1] - 0.1) < 0.04 and abs(shares[0.3] - 0.3) < 0.08
+    assert abs(shares[0.1] - 0.1) < 0.05 and abs(shares[0.3] - 0.3) < 0.08
 
 
 def test_what_few_candidates_give_is_taken_often_enough_or_named():
@@ -176,5 +176,10 @@ def test_what_a_row_gives_tells_flags_from_numbers_and_steps_into_lists():
     assert ("value", tool, "operations.params.includeLineNumbers", "True") in given
     assert ("value", tool, "operations.type", "read") in given
     assert ("parameter", tool, "operations.params.filePath") in given
-    assert ("act", tool, "order") in given and ("value", tool, "operations.params.includeLineNumbers", "False") not in given
+    assert ("act", tool, "order") in given and (
+        "value",
+        tool,
+        "operations.params.includeLineNumbers",
+        "False",
+    ) not in given
     assert given_by("", "order", []) == ()

@@ -160,7 +160,7 @@ class Selection:
         return max(0.0, self.beyond(self.asked[item.act], self.acts.get(item.act, 0))) + PULL * ways
 
     def beyond(self, rows, share):
-        """How far a number of rows is from its share of those taken so far: -1 for none of them, 1 for twice as many."""
+        """How far a number of rows is from its share of those taken so far: -1 for none, 1 for twice as many."""
         fair = share * (len(self.chosen) + START)
         return min(1.0, max(-1.0, round(rows / fair - 1, 2))) if fair else 0.0
 
