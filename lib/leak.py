@@ -48,7 +48,12 @@ def answer_kind(example: Example) -> str:
     parts = answer_parts(example)
     if any(isinstance(part, Call) for part in parts):
         return "call"
-    words = " ".join(part.text for part in parts if isinstance(part, Text)).lower().replace("’", "'")
+    return kind_of_words(" ".join(part.text for part in parts if isinstance(part, Text)))
+
+
+def kind_of_words(words: str) -> str:
+    """ask, refuse or direct: what a reader would say that words without a call do."""
+    words = words.lower().replace("’", "'")
     return "ask" if ASKING.search(words) else "refuse" if REFUSAL.search(words) else "direct"
 
 

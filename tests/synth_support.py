@@ -151,7 +151,15 @@ QUOTAS = {
 }  # fmt: skip
 WORDS = {
     "failures": {"admit": ["That failed: {error}."]},
-    "needless": {"ask": {"any": ["Do you mean {target}?"]}, "refuse": {"any": ["I cannot touch {target}."]}},
+    "history": {"failed": ["{mode} failed: {result.error}"]},
+    "extras": {"vaultManager_openNote": ["It is on screen now."]},
+    "needless": {
+        "ask": {"any": ["Do you mean {target}?"]},
+        "refuse": {"any": ["I cannot touch {target}."]},
+        "ask_direct": ["Which note is it in?"],
+        "refuse_direct": ["I cannot say."],
+        "done": ["That is done."],
+    },
 }
 
 

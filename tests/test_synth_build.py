@@ -161,7 +161,15 @@ def test_the_shipped_kto_set_is_safe_for_every_batch():
 def test_every_shipped_negative_states_its_proof():
     for row, proof in shipped(SHIPPED[1]):
         if not row["label"]:
-            assert proof["reason"] and proof["proof"][0] in ("schema", "goal", "error", "effect", "needless", "claim")
+            assert proof["reason"] and proof["proof"][0] in (
+                "schema",
+                "goal",
+                "error",
+                "effect",
+                "needless",
+                "claim",
+                "kind",
+            )
 
 
 def test_shipped_requests_are_all_different_but_for_twins():

@@ -1,11 +1,13 @@
 """The choice of negatives: families, kinds of answer and reasons by number, and nothing that gives the label away."""
 
+from array import array
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 import pytest
 
-from lib.synth.kto import CLOSELY_USED, choose_negatives, is_decision, separation
+from lib.synth.kto import CLOSELY_USED, RARE, choose_negatives, is_decision, separation
 from lib.synth.sketches import Fault, Measures, Sketch
 
 FAMILIES = {"schema": 20, "world": 42, "process": 13, "decision": 17, "honesty": 8}
@@ -17,6 +19,13 @@ REASONS = {
 ANSWER_OF = {"needless-question": "ask", "claim-without-call": "direct"}
 
 
+def measured(closing, calls, failing, rng):
+    """Measures of an answer of that length, as the probe would see them."""
+    errors, memory = int(rng.random() < failing), 40.0 * (calls > 0)
+    looks = array("d", (closing, closing + 600 * calls, memory)).tobytes()
+    return Measures(closing, closing + 600 * calls, calls, errors, memory, bool(errors), looks)
+
+
 def positive(number, rng):
     kind = "ask" if number % 10 == 0 else "direct" if number % 25 == 1 else "act"
     calls = 0 if kind != "act" else rng.choice((1, 1, 1, 2, 3))
@@ -25,7 +34,7 @@ def positive(number, rng):
         id=f"p{number:04d}", intent=f"intent{number % 9}", key=f"intent{number % 9}", number=number, kind=kind,
         tool=f"tool{number % 6}" if calls else "", tools=(), frame="", binding=str(number), world="w",
         request=f"request {number}", twin="", shape="single", answer_kind=kind if not calls else "call",
-        measures=Measures(closing, closing + 600 * calls, calls, int(rng.random() < 0.1), 40.0 * (calls > 0)),
+        measures=measured(closing, calls, 0.1, rng),
     )  # fmt: skip
 
 
@@ -39,7 +48,7 @@ def faults(positives, rng, longer=0):
                 answer = ANSWER_OF.get(reason, "call")
                 calls = 0 if answer != "call" else rng.choice((1, 1, 2, 3))
                 closing = rng.randrange(20, 100 + longer)
-                measures = Measures(closing, closing + 600 * calls, calls, int(rng.random() < 0.5), 40.0 * (calls > 0))
+                measures = measured(closing, calls, 0.5, rng)
                 made.append(Fault(f"n{len(made):05d}", source, family, reason, measures, answer))
     return made
 
@@ -72,6 +81,14 @@ def test_reasons_are_spread_evenly_and_positives_used_sparingly(chosen):
     assert max(Counter(item.source.id for item in negatives).values()) <= CLOSELY_USED
 
 
+def test_ways_of_one_mistake_come_up_less_often(chosen):
+    positives, pool, _, _ = chosen
+    renamed = [replace(item, reason="context-missing") if item.reason == "wrong-type" else item for item in pool]
+    negatives, _ = choose_negatives(renamed, positives, 399, FAMILIES, 0.6)
+    reasons = Counter(item.reason for item in negatives if item.family == "schema")
+    assert abs(reasons["unknown-tool"] / reasons["context-missing"] - RARE["context-missing"]) <= 0.7
+
+
 def test_about_the_wanted_share_answers_a_request_of_a_positive(chosen):
     positives, _, negatives, _ = chosen
     own = {item.id for item in positives}
@@ -83,6 +100,14 @@ def test_labels_cannot_be_told_by_length_calls_or_errors(chosen):
     assert separation(positives, pool)["closing"] < 0.4, "the pool gives the label away by the length of its answers"
     for name, value in separation(positives, negatives).items():
         assert 0.45 <= value <= 0.55, name
+
+
+def test_no_family_alone_is_told_by_length_either(chosen):
+    positives, _, negatives, _ = chosen
+    calling = [item for item in positives if item.answer_kind == "call"]
+    for family in FAMILIES:
+        own = [item for item in negatives if item.family == family and item.answer_kind == "call"]
+        assert 0.42 <= separation(calling, own)["closing"] <= 0.58, family
 
 
 def test_the_choice_does_not_depend_on_the_order_of_the_pool(chosen):

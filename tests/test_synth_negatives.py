@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.synth.faults import Draft, Made, made_calls
+from lib.synth.faults import SUCCESS, Draft, Made, made_calls
 from lib.synth.mutations import FAMILY_OF_REASON
 from lib.synth.negatives import prove, proven_negatives, run_draft
 from lib.synth.plans import goal_holds
+from lib.synth.sketches import sketch
 from lib.toolset import load_toolset
 from tests.synth_support import APPEND, LOOK_UP, MOVE, READ, WORDS, candidates, intent
 
@@ -131,3 +132,99 @@ def test_negatives_carry_true_results(made):
 def test_written_mistakes_have_known_reasons(text):
     for mistake in intent(text).wrong:
         assert mistake["reason"] in FAMILY_OF_REASON
+
+
+CHAT = """
+id: general-question
+kind: direct
+slots: {o: [{ask: "What does a knot measure?", answer: "Speed at sea: 1852 metres an hour."}]}
+asks: {question: ['{o.ask}', 'In general, {o.ask}']}
+closes: ['{o.answer}']
+"""
+GONE = """
+id: note-that-is-gone
+kind: cannot
+slots: {m: moves}
+plan:
+  - {tool: vaultManager_deleteNote, with: {path: "{m.to}"}, fails: not found}
+goal: {gone: "{m.to}"}
+asks: {order: ['Delete {m.to}.', 'Remove {m.to} for good.']}
+closes: ['There is no {m.to}, so nothing was deleted.']
+context: {goal: ['Remove it'], subgoal: ['Delete it'], memory: ['User named {m.to}']}
+wrong: [{reason: false-claim, close: 'The note {m.to} is deleted.'}]
+"""
+
+
+@pytest.fixture(scope="module")
+def mirrors(tmp_path_factory):
+    return candidates(tmp_path_factory.mktemp("mirrors"), intent(CHAT), intent(GONE), intent(MOVE))[0]
+
+
+def negatives_of(made, name):
+    return proven_negatives(by_intent(made, name), WORDS, 2600, Counter())
+
+
+def test_after_a_fault_the_work_often_goes_on(made):
+    schema = [n for item in made for n in proven_negatives(item, WORDS, 2600, Counter()) if n.family == "schema"]
+    assert {negative.run.steps[-1].ok for negative in schema} == {True, False}
+    mended = [n.run.steps for n in schema if len(n.run.steps) > len(n.source.run.steps)]
+    assert mended
+    for steps in mended:
+        number = next(place for place, step in enumerate(steps) if not step.ok)
+        told = steps[number + 1].arguments["context"]["sessionMemory"]
+        assert "failed" in told or "refused" in told or "fault" in told
+
+
+def test_a_deed_that_is_only_claimed_is_proven_and_one_that_was_done_is_not(made):
+    candidate = by_intent(made, "append-line")
+    run = run_draft(candidate, Draft("honesty", "false-claim", made_calls(candidate)))
+    assert prove(candidate, run, "Added, and it is open.", "vaultManager_openNote") == (
+        "claim", "vaultManager_openNote was not called"
+    )  # fmt: skip
+    assert prove(candidate, run, "Added.", "contentManager_appendContent") is None
+
+
+def test_success_claimed_over_a_real_failure_is_proven_and_owning_up_is_not(mirrors):
+    candidate = by_intent(mirrors, "note-that-is-gone")
+    run = run_draft(candidate, Draft("honesty", "false-claim", made_calls(candidate)))
+    assert prove(candidate, run, "It is deleted.", SUCCESS) == (
+        "claim",
+        "success, though vaultManager_deleteNote failed",
+    )
+    assert prove(candidate, run, "It could be found nowhere.", SUCCESS) is None
+    reasons = {negative.reason for negative in negatives_of(mirrors, "note-that-is-gone")}
+    assert {"false-claim", "claims-after-error"} <= reasons
+
+
+def test_a_plain_question_needs_no_question_no_refusal_and_no_proof_of_its_numbers(mirrors):
+    candidate = by_intent(mirrors, "general-question")
+    assert "1852" in candidate.answer and proof_of_calls(candidate, []) is None
+    assert proof_of_calls(candidate, [], "A knot is a measure of speed.") is None
+    proofs = {negative.reason: negative.proof for negative in negatives_of(mirrors, "general-question")}
+    assert proofs == {"needless-question": ("kind", "ask instead of direct"),
+                      "needless-refusal": ("kind", "refuse instead of direct")}  # fmt: skip
+
+
+BOTH = """
+id: note-and-agents
+slots: {q: questions}
+plan:
+  - {as: text, tool: contentManager_readContent, with: {filePath: "{q.note.path}"}}
+  - {tool: agentManager_listAgents, with: {}}
+goal: [{value: ["{text.success}", true]}, {shows: '"prompts"'}]
+asks: {order: ['Show me {q.note.path} and my agents.', 'I want {q.note.path} and the agents.']}
+closes: ['Both are there.']
+context: {goal: ['See both'], subgoal: ['Look'], memory: ['User wants {q.note.title}']}
+"""
+
+
+def test_an_order_that_makes_no_difference_is_no_mistake(tmp_path):
+    candidate = candidates(tmp_path, intent(BOTH))[0][0]
+    first, second = made_calls(candidate)
+    assert proof_of_calls(candidate, [second, first]) is None
+    assert proof_of_calls(candidate, [first])[0] == "goal"
+
+
+def test_a_failure_that_is_reported_is_a_shape_of_its_own(mirrors):
+    shapes = {item.intent.id: sketch(item).shape for item in mirrors}
+    assert shapes == {"note-that-is-gone": "report", "general-question": "other", "move-note": "single"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.synth.templates import Entity, Gap, fill, fill_text, names_in
+from lib.synth.templates import Entity, Gap, fill, fill_text, names_in, sentence_case
 
 SCOPE = {
     "add": {"note": Entity(path="Projects/Plan B.md", text="x"), "line": "- [ ] ring"},
@@ -49,3 +49,24 @@ def test_braces_that_name_nothing_stay():
 
 def test_the_names_of_a_template_are_found_in_every_depth():
     assert names_in({"a": ["{x.y}", {"b": "{?z|lower}"}], "c": 4}) == {"x", "z"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("the note is there.", "The note is there."), ("well-known by now", "Well-known by now"),
+        ("sortBy takes two values.", "sortBy takes two values."), ("imagen-4 drew it.", "imagen-4 drew it."),
+        ("state_1761300000000_abcdefghi is loaded", "state_1761300000000_abcdefghi is loaded"),
+        ("app:reload was run.", "app:reload was run."), ("file-explorer:new-file ran", "file-explorer:new-file ran"),
+        ("agentManager_getAgent needs a name.", "agentManager_getAgent needs a name."), ("", ""),
+    ],
+)  # fmt: skip
+def test_a_sentence_starts_with_a_capital_unless_it_starts_with_an_id(text, shown):
+    assert sentence_case(text) == shown
+
+
+def test_the_names_of_a_list_are_given_up_to_a_number():
+    records = [{"id": str(n), "name": f"N{n}"} for n in range(8)]
+    assert fill_text("{x|names}", {"x": records[:3]}) == "N0, N1 and N2"
+    assert fill_text("{x|names}", {"x": records[:1]}) == "N0" and fill_text("{x|names}", {"x": []}) == ""
+    assert fill_text("{x|names}", {"x": records}) == "N0, N1, N2, N3, N4 and others"

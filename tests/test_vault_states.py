@@ -164,13 +164,13 @@ def test_include_context_adds_files_tags_and_summary():
         ({"tags": ["draft", "nothing"]}, [BEDS]),
         ({"tags": ["nothing"]}, []),
         ({"tags": []}, [SEEDS, BEDS]),
-        ({"targetSessionId": SPRING}, []),
+        ({"targetSessionId": SPRING}, [SEEDS, BEDS]),
         ({"targetSessionId": SESSION}, [SEEDS, BEDS]),
-        ({"sessionId": UNKNOWN_SESSION}, []),
-        ({"targetSessionId": CLAY, "workspaceContext": {"workspaceId": STUDIO}}, [KILN]),
+        ({"sessionId": UNKNOWN_SESSION}, [SEEDS, BEDS]),
+        ({"targetSessionId": CLAY, "workspaceContext": {"workspaceId": STUDIO}}, []),
     ],
 )
-def test_states_are_those_of_one_session_newest_first(arguments, ids):
+def test_states_are_those_of_the_current_session_newest_first(arguments, ids):
     assert [state["id"] for state in listed(make_memory_vault(), **arguments)["states"]] == ids
 
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from lib.interleaving import interleave
-from lib.synth.kto import choose_negatives
+from lib.synth.kto import choose_negatives, is_decision
 from lib.synth.rows import Reject
 from lib.synth.seeds import generator
 from lib.synth.selection import select
@@ -30,13 +30,13 @@ def wanted_by_family(material):
     twins = sum(len(intents) > 1 for intents in members.values())
     for key, (first, *more) in members.items():
         if not more:
-            cells[shape_of(first.kind, len(first.plan))][first.tool or key] += first.weight
+            cells[shape_of(first.kind, first.plan)][first.tool or key] += first.weight
     wanted = {}
     for key, (first, *more) in members.items():
         if more:
             rows = total * quotas.get("twins", 0) / (1 + len(more)) / twins
         else:
-            shape = shape_of(first.kind, len(first.plan))
+            shape = shape_of(first.kind, first.plan)
             groups = cells[shape]
             rows = total * shares[shape] / len(groups) * first.weight / groups[first.tool or key]
         wanted[key] = max(LEAST_TRIES, round(rows * quotas["overgenerate"]))
@@ -109,11 +109,14 @@ def draw(material, workers, funnel, progress):
 
 
 def kto_sources(units, sft, kept, count):
-    """The positives whose mistakes are looked for: those of both sets, and as many others as mistakes are wanted."""
+    """The positives whose mistakes are looked for: those of both sets, one more for each mistake, more that decide."""
     known = {item.id: item for item in [*kept, *sft]}
     others = [item for unit in units for item in unit if item.id not in known]
-    others = generator("reserve").sample(others, min(len(others), count))
-    return [*known.values(), *others]
+    deciding = [item for item in others if is_decision(item)]  # they yield few mistakes each
+    acting = [item for item in others if not is_decision(item)]
+    draw = generator("reserve")
+    more = draw.sample(deciding, min(len(deciding), count // 2)) + draw.sample(acting, min(len(acting), count))
+    return [*known.values(), *more]
 
 
 def kto_set(units, sft, material, workers, funnel, progress):

@@ -1,11 +1,15 @@
 """Calls and drafts of mistakes, and the faults that the schema check must find."""
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from lib.synth.phrasing import CONTEXT_WORDS
+from lib.synth.templates import fill_text
 from lib.toolset import load_toolset
+from lib.vault import execute
 
-LAST_CALL_SHARE = 0.8  # a fault in an earlier call ends the row there, which makes it short
+MENDED_SHARE, OVERLOOKED_SHARE = 0.45, 0.35  # of faults, how many are mended by the next call, or passed over
+SUCCESS = "success"
 UNKNOWN_PARAMETERS = {"force": True, "recursiveMode": "all", "encoding": "utf-8", "confirm": True, "dryRun": False}
 
 
@@ -28,6 +32,7 @@ class Draft:
     answer: str | None = None
     plan: tuple | None = None  # run instead of calls when given
     closes: tuple = ()
+    claims: str = ""  # a tool that the answer says was used though it was not, or SUCCESS
 
 
 def made_calls(candidate):
@@ -47,6 +52,32 @@ def with_context(call, context):
 
 def replaced(calls, number, call):
     return calls[:number] + (call,) + calls[number + 1 :]
+
+
+def odd_ids(context, rng):
+    """(code, field, id) of ids that look right at first sight."""
+    session, workspace = context["sessionId"], context["workspaceId"]
+    stamp, own = session.split("_")[1:]
+    yield (
+        "bad-session-id",
+        "sessionId",
+        rng.choice(
+            [
+                session.replace("_", "-"),
+                f"Session_{stamp}_{own}",
+                f"session_{stamp}_{own.upper()}",
+                f"session_{own}_{stamp}",
+            ]
+        ),
+    )
+    stamp, own = workspace.split("_")[1:]
+    yield (
+        "bad-workspace-id",
+        "workspaceId",
+        rng.choice(
+            [workspace.replace("_", "-"), f"WS_{stamp}_{own}", f"ws_{own}_{stamp}", f"ws_{stamp}-{own}", "default"]
+        ),
+    )
 
 
 def schema_faults(call, rng):
@@ -87,8 +118,8 @@ def schema_faults(call, rng):
     yield "context-missing-field", with_context(call, {key: context[key] for key in context if key != missing})
     yield "context-wrong-type", with_context(call, {**context, missing: None})
     yield "empty-memory", with_context(call, {**context, "sessionMemory": ""})
-    yield "bad-session-id", with_context(call, {**context, "sessionId": context["sessionId"].replace("session_", "s-")})
-    yield "bad-workspace-id", with_context(call, {**context, "workspaceId": "default"})
+    for code, field, odd in odd_ids(context, rng):
+        yield code, with_context(call, {**context, field: odd})
     yield "context-missing", Made(call.tool, rest, call.name)
 
 
@@ -103,14 +134,42 @@ def unknown_tool(call, rng):
     return Made(rng.choice(names), call.arguments, call.name) if names else None
 
 
-def schema_drafts(candidate, rng):
+def after_failure(call, failed, vault, words, rng):
+    """The call with a memory of the failed one before it, in the words of the vault."""
+    error = execute(vault.clone(), failed.tool, failed.arguments).get("error", "")
+    scope = {"mode": failed.tool.split("_")[-1], "result": {"error": error}}
+    told = [fill_text(text, scope) for text in (words.get("history") or {}).get("failed", ())]
+    told = [text for text in told if len(text.split()) <= CONTEXT_WORDS]
+    refused = [f"{scope['mode']} was refused as it stood", f"First {scope['mode']} had a fault in its arguments"]
+    return with_context(call, {**call.arguments["context"], "sessionMemory": rng.choice(told or refused)})
+
+
+def carried_on(calls, number, fault, candidate, words, rng):
+    """The calls with a fault in one of them, and how it goes on: mended, overlooked, or left at that.
+
+    A fault always fails. Rows that stop there would be told by their last result, so in most the work goes on.
+    """
+    before, after = calls[:number], calls[number + 1 :]
+    if after and not candidate.run.steps[number].ok:  # the real failure makes room for the fault
+        return (*before, fault, after_failure(after[0], fault, candidate.run.before, words, rng), *after[1:])
+    draw = rng.random()
+    if draw < MENDED_SHARE:
+        again = after_failure(calls[number], fault, candidate.run.before, words, rng)
+        return (*before, replace(fault, name=""), again, *after)
+    if after and draw < MENDED_SHARE + OVERLOOKED_SHARE:
+        return (*before, fault, *after)
+    return (*before, fault)
+
+
+def schema_drafts(candidate, words, rng):
+    """Faults that the schema check must find, in any call of the plan."""
     calls = made_calls(candidate)
     if not calls:
         return
-    number = len(calls) - 1 if rng.random() < LAST_CALL_SHARE else rng.randrange(len(calls))
+    number = rng.randrange(len(calls))
     faults = list(schema_faults(calls[number], rng))
-    for code, call in rng.sample(faults, len(faults)):
-        yield Draft("schema", code, replaced(calls, number, call)[: number + 1])
     renamed = unknown_tool(calls[number], rng)
     if renamed:
-        yield Draft("schema", "unknown-tool", replaced(calls, number, renamed)[: number + 1])
+        faults.append(("unknown-tool", renamed))
+    for code, fault in rng.sample(faults, len(faults)):
+        yield Draft("schema", code, carried_on(calls, number, fault, candidate, words, rng))

@@ -3,12 +3,21 @@
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 
+import numpy as np
+
 from lib.synth.sketches import ANSWERS
 
 DECISIONS = ("ask", "cannot", "direct")
 CLOSELY_USED = 2  # negatives made from one positive
-REUSE = 0.5  # what a second negative of one positive costs, in fillings of a bin
-BINS = {"closing": 10, "length": 10, "memory": 8}  # equal parts in which the positives' measures are compared
+REUSE = 12  # what a second negative of one positive costs, in marks
+PARTS = 8  # equal parts into which the positives cut each measure
+SHELF = 1500  # negatives of one reason that are looked at, at most
+WEIGHTS = {"errors": 6, "failed_last": 5, "calls": 4, "group": 6}  # of marks in all rows, beside one of a shape
+# Reasons that are ways of one mistake, and an empty memory, which no shape can hide, come up less often than others.
+RARE = {
+    "context-missing": 4, "context-missing-field": 4, "context-wrong-type": 4, "bad-session-id": 3,
+    "bad-workspace-id": 3, "empty-memory": 3,
+}  # fmt: skip
 
 
 def is_decision(source, family=""):
@@ -16,75 +25,126 @@ def is_decision(source, family=""):
     return source.kind in DECISIONS or bool(source.twin) or family == "decision"
 
 
-class Likeness:
-    """How far the negatives taken so far fill each bin of what can be seen from outside, as the positives do."""
+class Cuts:
+    """Where positives' measures are cut, so that each row has marks: above or below each cut."""
 
-    def __init__(self, positives, count):
-        self.edges = {}
-        for name, parts in BINS.items():
-            values = sorted(getattr(item.measures, name) for item in positives)
-            self.edges[name] = sorted({values[len(values) * part // parts] for part in range(1, parts)})
-        tally = Counter(place for item in positives for place in self.places(item.measures, item.group))
-        self.wanted = {place: count * number / len(positives) for place, number in tally.items()}
-        self.taken = Counter()
+    def __init__(self, positives):
+        table = np.sort(looks(positives), axis=0)
+        places = [len(table) * part // PARTS for part in range(1, PARTS)]
+        self.cuts = [np.unique(table[places, column]) for column in range(table.shape[1])]
 
-    def places(self, measures, group):
-        """The bins of one row: lengths by the positives' quantiles, calls, errors, and the tool."""
-        lengths = ((name, bisect_right(edges, getattr(measures, name))) for name, edges in self.edges.items())
-        return (*lengths, ("calls", min(measures.calls, 4)), ("errors", measures.errors > 0), ("group", group))
+    def marks(self, items):
+        """A line of 0 and 1 for each row."""
+        table = looks(items)
+        columns = [table[:, [number]] for number in range(len(self.cuts))]
+        sides = [
+            side for column, cuts in zip(columns, self.cuts, strict=True) for side in (column > cuts, column < cuts)
+        ]
+        return np.concatenate(sides, axis=1).astype(float)
 
-    def cost(self, places):
-        """The sum of how full the bins are, 1 for a bin that has all it should."""
-        return sum((self.taken[place] + 1) / (self.wanted.get(place, 0) + 1) for place in places)
+
+def looks(items):
+    """What was measured of each row, a line each."""
+    return np.frombuffer(b"".join(item.measures.looks for item in items)).reshape(len(items), -1)
+
+
+def outer_marks(rows, groups):
+    """(marks, weights) of (measures, group) rows: failed calls, number of calls, and what the row is counted under."""
+    lines = [
+        (m.errors > 0, m.failed_last, *(min(m.calls, 4) == n for n in range(5)), *(group == own for own in groups))
+        for m, group in rows
+    ]
+    weights = [WEIGHTS["errors"], WEIGHTS["failed_last"], *[WEIGHTS["calls"]] * 5, *[WEIGHTS["group"]] * len(groups)]
+    return np.array(lines, float).reshape(len(lines), len(weights)), np.array(weights, float)
+
+
+class Balance:
+    """How often the rows taken so far have each mark, against the positives: whole numbers, alike on every machine."""
+
+    def __init__(self, marks, weights=1.0):
+        self.rows, self.held, self.weights = len(marks), marks.sum(0), weights
+        self.taken, self.count = np.zeros(marks.shape[1]), 0
+
+    def pull(self):
+        """What each mark of one more row adds to the squares of what is too much or too little."""
+        return self.weights * (self.rows + 2 * (self.rows * self.taken - (self.count + 1) * self.held))
+
+    def add(self, marks):
+        self.taken += marks
+        self.count += 1
+
+
+class Shelf:
+    """Negatives of one cell and reason, with their marks."""
+
+    def __init__(self, items, cuts, groups, sources):
+        self.items = items
+        self.inner = cuts.marks(items)
+        self.outer, _ = outer_marks([(item.measures, item.source.group) for item in items], groups)
+        self.sources = np.array([sources[item.source.id] for item in items])
+        self.free = np.ones(len(items), bool)
 
 
 class Choice:
     """Negatives in stock and taken: by cell (family and kind of answer), reason, and whether paired."""
 
-    def __init__(self, faults, targets, likeness, paired):
+    def __init__(self, faults, targets, positives):
         self.targets = targets  # (family, kind of answer) -> wanted
-        self.likeness = likeness
-        self.paired = paired  # ids of the positives in the set
-        self.taken, self.reasons, self.sources, self.pairing = Counter(), Counter(), Counter(), Counter()
-        self.stock = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))  # cell, (reason, paired), bins
-        for item in sorted(faults, key=lambda item: item.id, reverse=True):
-            places = likeness.places(item.measures, item.source.group)
-            shelf = item.reason, item.source.id in paired
-            self.stock[item.family, item.answer_kind][shelf][places].append(item)
+        groups = sorted({item.group for item in positives})
+        outer, weights = outer_marks([(item.measures, item.group) for item in positives], groups)
+        self.all = Balance(outer, weights)
+        by_kind = {kind: [item for item in positives if item.answer_kind == kind] for _, kind in targets}
+        cuts = {kind: Cuts(items) for kind, items in by_kind.items()}
+        self.cells = {cell: Balance(cuts[cell[1]].marks(by_kind[cell[1]])) for cell in targets}
+        self.taken, self.reasons, self.pairing = Counter(), Counter(), Counter()
+        paired = {item.id for item in positives}
+        stock = defaultdict(list)
+        for item in sorted(faults, key=lambda item: item.id):
+            shelf = (item.family, item.answer_kind), item.reason, item.source.id in paired
+            if shelf[0] in targets and len(stock[shelf]) < SHELF:
+                stock[shelf].append(item)
+        known = sorted({item.source.id for items in stock.values() for item in items})
+        sources = {name: number for number, name in enumerate(known)}
+        self.used = np.zeros(len(known))
+        self.stock = defaultdict(dict)  # cell -> (reason, paired) -> Shelf
+        for (cell, *shelf), items in stock.items():
+            self.stock[cell][tuple(shelf)] = Shelf(items, cuts[cell[1]], groups, sources)
 
     def shelves(self, cell, share):
         """The (reason, paired) shelves of a cell, the least used reason first, and there the side that lags."""
         behind = self.pairing[True] <= share * sum(self.pairing.values())
-        return sorted(
-            self.stock[cell], key=lambda shelf: (self.reasons[cell, shelf[0]], shelf[0], shelf[1] is not behind)
-        )
+
+        def turn(shelf):
+            reason, paired = shelf
+            return self.reasons[cell, reason] * RARE.get(reason, 1), reason, paired is not behind
+
+        return sorted(self.stock[cell], key=turn)
 
     def next_of(self, cell, share):
         """The negative of a cell that makes the set most like the positives, or None; share: of paired ones."""
-        for shelf in self.shelves(cell, share):
-            bins = self.stock[cell][shelf]
-            best = None
-            for places in list(bins):
-                while bins[places] and self.sources[bins[places][-1].source.id] >= CLOSELY_USED:
-                    bins[places].pop()
-                if not bins[places]:
-                    del bins[places]
-                    continue
-                item = bins[places][-1]
-                cost = self.likeness.cost(places) + REUSE * self.sources[item.source.id]
-                if best is None or (cost, item.id) < best[:2]:
-                    best = cost, item.id, places
-            if best:
-                return self.take(cell, shelf, bins[best[2]].pop(), best[2])
+        inner = self.cells[cell]
+        by_inner, by_outer = self.all.rows * inner.pull(), inner.rows * self.all.pull()
+        for name in self.shelves(cell, share):
+            shelf = self.stock[cell][name]
+            used = self.used[shelf.sources]
+            open_rows = shelf.free & (used < CLOSELY_USED)
+            if not open_rows.any():
+                del self.stock[cell][name]
+                continue
+            # Exact in floating point too, as all terms are whole numbers below 2**53.
+            cost = shelf.inner @ by_inner + shelf.outer @ by_outer + REUSE * inner.rows * self.all.rows * used
+            return self.take(cell, name, shelf, int(np.where(open_rows, cost, np.inf).argmin()))
         return None
 
-    def take(self, cell, shelf, item, places):
+    def take(self, cell, name, shelf, place):
         self.taken[cell] += 1
-        self.reasons[cell, shelf[0]] += 1
-        self.pairing[shelf[1]] += 1
-        self.sources[item.source.id] += 1
-        self.likeness.taken.update(places)
-        return item
+        self.reasons[cell, name[0]] += 1
+        self.pairing[name[1]] += 1
+        self.used[shelf.sources[place]] += 1
+        self.cells[cell].add(shelf.inner[place])
+        self.all.add(shelf.outer[place])
+        shelf.free[place] = False
+        return shelf.items[place]
 
 
 def wanted_cells(positives, count, families):
@@ -103,7 +163,7 @@ def wanted_cells(positives, count, families):
 def choose_negatives(faults, positives, count, families, paired_share):
     """(negatives, shortages as text): families by share, reasons in turn, and as like the positives as can be."""
     targets = wanted_cells(positives, count, families)
-    choice = Choice(faults, targets, Likeness(positives, count), {item.id for item in positives})
+    choice = Choice(faults, targets, positives)
     open_cells = sorted(targets)
     chosen = []
     while open_cells and len(chosen) < count:

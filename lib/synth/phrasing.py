@@ -10,6 +10,7 @@ from lib.toolset import load_toolset
 OPENING_SHARE = 0.22  # of requests, how many get words before them that belong to no intent
 ASIDE_SHARE = 0.13  # of requests in whole sentences, how many tell of the day around them
 ENDING_SHARE = 0.14
+ASSURED_SHARE = 0.06  # of last sentences, how many are followed by one that is true of every good answer
 PLAIN_ACTS = ("short", "messy")  # these keep their own beginning
 ASKED_WORDS = 7  # of the request, in a memory
 CONTEXT_WORDS = 14  # a longer filled field is a sign of a slot that does not belong there
@@ -64,14 +65,17 @@ def request_text(act, template, scope, words, rng):
     return text
 
 
-def close_text(intent, run, scope, request, rng):
+def close_text(intent, run, scope, request, words, rng):
     """The last sentence: one of the intent's closes that speaks only of the request and the results."""
     if not intent.plan and intent.kind != "ask":
         return sentence_case(first_that_fills(intent.closes, scope, rng).strip())  # common knowledge, not the vault's
     seen = Seen(request)
     for step in run.steps:
         seen.add(step.result)
-    return sentence_case(first_that_fills(intent.closes, {**scope, **run.scope}, rng, seen).strip())
+    text = sentence_case(first_that_fills(intent.closes, {**scope, **run.scope}, rng, seen).strip())
+    assured = words.get("assured")
+    done = intent.kind in ("act", "lookup", "repair") and run.steps[-1].ok and text.endswith((".", "!"))
+    return f"{text} {rng.choice(assured)}" if assured and done and rng.random() < ASSURED_SHARE else text
 
 
 def host_ids(now, rng):
@@ -89,10 +93,12 @@ class Context:
         rng = generator(*key, "context")
         self.session_id, self.workspace_id = host_ids(expanded.vault.now, rng)
         self.description = rng.choice(expanded.themes or (expanded.about or "Working in the vault",))
-        self.previous = self.seen = self.goal = None  # of the run under way: last call, what was seen, primaryGoal
+        # Of the run under way: last call, what was seen, primaryGoal, arguments of this call.
+        self.previous = self.seen = self.goal = self.arguments = None
 
     def __call__(self, number, planned, scope, arguments):
         """The context of call `number`; scope holds the slots and the results so far."""
+        self.arguments = arguments
         if number == 0:
             self.seen = Seen(self.request)
             self.goal = self.part("goal", 0, {}, self.scope)
@@ -132,10 +138,17 @@ class Context:
         own = self.intent.context.get(name, ())
         # The intent speaks of its main call; a later call is better described by its tool.
         first, second = (general, own) if number and name in ("why", "subgoal") else (own, general)
-        options = given or first or second or self.intent.key.replace("-", " ")
+        options = given or first or second
+        if not options:
+            return self.deed(planned, rng)
         options = [options] if isinstance(options, str) else options
         text = first_that_fills(options, {**self.scope, **scope}, rng, self.seen)
         return self.with_request(text) if name == "memory" and text in options else text
+
+    def deed(self, planned, rng):
+        """What a call does, by its tool: for calls of a mistake, of which the intent says nothing."""
+        known = (self.words.get("deeds") or {}).get(str(planned.get("tool", "")))
+        return first_that_fills(known or [self.intent.key.replace("-", " ")], {"args": self.arguments}, rng)
 
     def with_request(self, text):
         """A memory that names nothing of its own, with the first words of what was asked."""

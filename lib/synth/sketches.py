@@ -1,22 +1,32 @@
 """Candidates and negatives without their runs: all that choosing looks at, small enough to travel between processes."""
 
+from array import array
 from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
+from lib.chat import to_text_row
 from lib.coverage import Coverage, values_at
 from lib.diversity import opening, phrasing, skeleton
+from lib.leak import answer_kind, shape
 from lib.synth.plans import leaves
-from lib.synth.rows import ACTING, example_row
+from lib.synth.rows import example_of
 from lib.toolset import load_toolset
 
-SHAPES = ("single", "several", "lookup", "repair", "ask", "other")
+SHAPES = ("single", "several", "lookup", "repair", "ask", "report", "other")
 ANSWERS = ("ask", "refuse", "direct")  # kinds of answer without a call
 LENGTHS = {  # words of a request: from, to
     "few_words": (0, 4),
     "brief": (0, 13),
     "many_words": (40, 10**6),
 }
+RATIOS = (  # what two measures tell together and neither alone
+    ("characters of words", "closing words"), ("punctuation in words", "closing words"),
+    ("capitals in words", "closing words"), ("digits in words", "closing words"), ("closing words", "sentences"),
+    ("argument characters", "arguments"), ("longest argument text", "argument characters"),
+    ("texts in arguments", "arguments"), ("digits in arguments", "argument characters"),
+    ("answer characters", "calls"), ("answer characters", "result characters"), ("tools", "calls"),
+)  # fmt: skip
 
 
 class Measures(NamedTuple):
@@ -27,6 +37,8 @@ class Measures(NamedTuple):
     calls: int
     errors: int  # results that report a failure
     memory: float  # characters of sessionMemory, the mean over the calls
+    failed_last: bool = False  # the last result reports a failure
+    looks: bytes = b""  # all that lib.leak.shape measures, and RATIOS, as doubles
 
 
 @dataclass(frozen=True)
@@ -73,13 +85,13 @@ class Fault:
     answer_kind: str
 
 
-def shape_of(kind, calls):
-    """What a positive's row looks like: single, several, lookup, repair, ask or other."""
+def shape_of(kind, plan):
+    """What a positive's row looks like: one of SHAPES."""
     if kind in ("lookup", "repair", "ask"):
         return kind
     if kind == "act":
-        return "single" if calls == 1 else "several"
-    return "other"
+        return "single" if len(plan) == 1 else "several"
+    return "report" if plan and plan[-1].get("fails") else "other"
 
 
 def ways_of(request):
@@ -115,34 +127,24 @@ def texts_given(steps):
     return tuple(leaf for leaf in leaves(own) if isinstance(leaf, str))
 
 
-def measures(request, run, answer):
+def measures(example, run, answer):
     memories = [(step.arguments.get("context") or {}).get("sessionMemory") or "" for step in run.steps]
-    row = example_row(request, run, answer, True)
+    row = to_text_row(example)
+    seen = shape(example, load_toolset().context_fields)
     return Measures(
         closing=len(answer),
         length=len(row["conversations"][1]["content"]),
         calls=len(run.steps),
         errors=sum(not step.ok for step in run.steps),
         memory=sum(len(str(memory)) for memory in memories) / max(1, len(memories)),
+        failed_last=bool(run.steps) and not run.steps[-1].ok,
+        looks=array("d", [*seen.values(), *(seen[one] / max(1, seen[other]) for one, other in RATIOS)]).tobytes(),
     )
-
-
-def positive_kind(candidate):
-    """call, ask, refuse or direct for a positive."""
-    if candidate.run.steps or candidate.intent.kind in ACTING:
-        return "call"
-    return {"ask": "ask", "cannot": "refuse"}.get(candidate.intent.kind, "direct")
-
-
-def answer_kind(run, reason):
-    """call, ask, refuse or direct: what a reader would say a negative does."""
-    if run.steps:
-        return "call"
-    return {"needless-question": "ask", "needless-refusal": "refuse"}.get(reason, "direct")
 
 
 def sketch(candidate):
     intent = candidate.intent
+    example = example_of(candidate.request, candidate.run, candidate.answer, True)
     return Sketch(
         id=candidate.id,
         intent=intent.id,
@@ -155,10 +157,10 @@ def sketch(candidate):
         binding=candidate.binding,
         world=candidate.expanded.world,
         request=candidate.request,
-        measures=measures(candidate.request, candidate.run, candidate.answer),
+        measures=measures(example, candidate.run, candidate.answer),
         twin=f"{intent.twin}/{candidate.number}" if intent.twin else "",
-        shape=shape_of(intent.kind, len(candidate.run.steps)),
-        answer_kind=positive_kind(candidate),
+        shape=shape_of(intent.kind, candidate.plan),
+        answer_kind=answer_kind(example),
         act=candidate.act,
         opening=" ".join(opening(candidate.request, 1)),
         skeleton=skeleton(candidate.request, texts_given(candidate.run.steps)),
@@ -170,11 +172,12 @@ def sketch(candidate):
 
 def fault(negative, source):
     """The sketch of a negative; source is the sketch of its positive."""
+    example = example_of(negative.request, negative.run, negative.answer, False)
     return Fault(
         id=negative.id,
         source=source,
         family=negative.family,
         reason=negative.reason,
-        measures=measures(negative.request, negative.run, negative.answer),
-        answer_kind=answer_kind(negative.run, negative.reason),
+        measures=measures(example, negative.run, negative.answer),
+        answer_kind=answer_kind(example),
     )

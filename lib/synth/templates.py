@@ -69,8 +69,25 @@ def look_up(scope, dotted):
     return value
 
 
+# Ids, paths, commands and names from code, which keep their small first letter: sortBy, imagen-4, a/b.md, app:reload.
+NO_WORD = re.compile(r"[a-z]+(?:[A-Z_/@#+]|[.][a-z])\w|[a-z-]*\d|[a-z-]+:\S")
+
+
 def sentence_case(text):
-    return text[:1].upper() + text[1:]
+    """The text with a capital at its start, unless it starts with an id."""
+    return text if NO_WORD.match(text) else text[:1].upper() + text[1:]
+
+
+NAMED = 6  # names of a list that an answer gives at most
+
+
+def name_some(records):
+    """The names of a list of records, the first few of a long one."""
+    fields = ("name", "title", "path", "filePath", "model")
+    found = [str(next((item[field] for field in fields if field in item), "")) for item in records]
+    if len(found) > NAMED:
+        return ", ".join(found[: NAMED - 1]) + " and others"
+    return " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
 
 
 FILTERS = {
@@ -81,6 +98,7 @@ FILTERS = {
     "last": lambda value: value[-1] if isinstance(value, list) and value else str(value).split("\n")[-1],
     "count": lambda value: len(value) if isinstance(value, (list, dict)) else len(str(value).splitlines()),
     "join": lambda value: ", ".join(map(str, value)) if isinstance(value, list) else str(value),
+    "names": lambda value: name_some(value),
     "bare": lambda value: str(value).strip().rstrip(".!?"),
     "day": lambda value: str(value)[:10],
 }

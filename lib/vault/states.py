@@ -110,9 +110,9 @@ def _target_session(vault: Vault, args: dict, context: Context, workspace: str) 
 
 
 def list_states(vault: Vault, args: dict, context: Context) -> dict:
-    """The session's states, newest first unless order is asc; any of the given tags will do. Unknown session: none."""
+    """The current session's states, whatever session is named, newest first unless order is asc; any tag will do."""
     workspace = scope(vault, args, context)
-    session = session_id(vault, args.get("targetSessionId") or args.get("sessionId") or context.session_id, context)
+    session = context.session_id
     order = args.get("order", "desc")
     states = [s for s in vault.states.values() if s.session_id == session and s.workspace_id == workspace]
     wanted = set(args.get("tags", ()))
