@@ -125,8 +125,8 @@ vars: ## Show every setting, its value and where it comes from
 
 setup: $(READY) ## Create .venv with all this platform needs
 
-doctor: $(LIGHT) ## Look for what a run needs, and say how to get what is missing
-	$(PYTHON) -m scripts.doctor --platform $(PLATFORM) --size $(SIZE) --backend $(BACKEND)
+doctor: $(LIGHT) ## Look for what a run needs, examine running servers (BACKEND=, MODEL=), and say what is wrong
+	$(PYTHON) -m scripts.doctor --platform $(PLATFORM) --size $(SIZE) --backend $(BACKEND) $(if $(MODEL),--model $(MODEL))
 
 demo: $(READY) ## Whole pipeline: data, SFT, KTO, GGUF, evaluation, one table
 	$(PYTHON) -m scripts.demo $(MODEL_FLAGS) --prompts $(PROMPTS) --quants "$(QUANTS)" --state $(STATE) \

@@ -5,10 +5,12 @@
     python -m evaluator --run runs/20251122_090000-sft-tiny --prompts full_coverage,tool_combos
     python -m evaluator --backend ollama --model qwen3:4b --format text
 
-Writes journal.jsonl, results.json and report.md. Exit 0: done; 1: below --min-pass; 2: could not run to the end.
+Writes journal.jsonl, results.json and report.md. Exit 0: done; 1: below --min-pass, or too much
+lost by the server or without an answer (--max-infra); 2: could not run to the end.
 """
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -46,7 +48,12 @@ BUILD = Path("build/eval")
 @option("--repeats", type=click.IntRange(min=1), default=1, help="Attempts per case, each with its own seed.")
 @option("--limit", type=click.IntRange(min=1), help="Ask only the first so many cases.")
 @option("--min-pass", type=click.FloatRange(0, 1), help="Exit 1 when a smaller share passes.")
-@option("--max-infra", type=click.FloatRange(0, 1), default=0.1, help="Exit 2 when a larger share got no answer.")
+@option(
+    "--max-infra",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    help="Exit 1 when the server lost, or did not answer, a larger share.",
+)
 @option("--resume", is_flag=True, help="Go on with the evaluation in --out.")
 @json_option
 def main(as_json, out, resume, min_pass, max_infra, **options):
@@ -132,18 +139,33 @@ def show(result: dict, out: Path, as_json: bool) -> None:
 
 
 def verdict(result: dict, out: Path, min_pass: float | None, max_infra: float) -> int:
-    """The exit code: 2 for an evaluation that is no measurement, 1 for a rate below the demanded one, else 0."""
+    """The exit code: 2 for an evaluation that did not end, 1 for too much lost or too low a rate, else 0."""
     summary = result["summary"]
     if result["stopped"]:
         log(f"Error: {result['stopped']}. Go on with the same command and --resume; the answers are in {out}/.")
         return 2
-    if summary["outcomes"]["infra"] > max_infra * summary["attempts"]:
-        log(f"Error: {summary['outcomes']['infra']} of {summary['attempts']} attempts got no answer; see report.md.")
-        return 2
+    lost, unanswered = summary["outcomes"]["server_lost"], summary["outcomes"]["infra"]
+    if lost + unanswered > max_infra * summary["attempts"]:
+        log(
+            f"Error: of {summary['attempts']} attempts the server lost {lost} and left {unanswered} without an answer, "
+            f"more than --max-infra {max_infra:g}: this measures the server, not the model. {_main_fault(result)}"
+        )
+        return 1
     if min_pass is not None and (summary["pass"]["rate"] or 0.0) < min_pass:
         log(f"{summary['pass']['passed']} of {summary['pass']['of']} passed, less than --min-pass {min_pass:g}.")
         return 1
     return 0
+
+
+def _main_fault(result: dict) -> str:
+    """What most of the unanswered attempts died of, with the way out that its message names."""
+    faults = [record["findings"][0] for record in result["records"] if record["outcome"] == "infra"]
+    if not faults:
+        return "The calls that it left in the text are in report.md; try --format text."
+    codes = Counter(fault["code"] for fault in faults)
+    code, count = codes.most_common(1)[0]
+    message = next(fault["message"] for fault in faults if fault["code"] == code)
+    return f"Most often ({count}): {code}: {message}"
 
 
 if __name__ == "__main__":

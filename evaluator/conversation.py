@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from evaluator.backends import OpenAI, Reply, Sampling
 from evaluator.cases import Case
 from evaluator.checkers import MadeCall
+from evaluator.openai_server import OpenAI
 from evaluator.parsing import FoundCall, delivered_calls, find_calls
+from evaluator.replies import Reply, Sampling
+from evaluator.truncation import context_for, cut
 from lib.chat import dump_arguments
 from lib.toolset import Toolset
 from lib.transport import Fault, with_retries
@@ -72,12 +74,16 @@ class Conversation:
 
 
 def heard(text: str, tool_calls: list, form: str) -> tuple[list[FoundCall], list[FoundCall]]:
-    """(delivered calls, calls that the server left in the text) of one reply; the text form knows one call a reply."""
+    """(delivered calls, calls that the server left in the text) of one reply; the text form knows one call a reply.
+
+    Beside a delivered call JSON in a code fence only shows what was called.
+    """
     if form == "text":
         return find_calls(text)[:1], []
     delivered = delivered_calls(tool_calls)
     seen = {(call.name, _key(call.arguments)) for call in delivered}
-    return delivered, [call for call in find_calls(text) if (call.name, _key(call.arguments)) not in seen]
+    left = [call for call in find_calls(text) if not (delivered and call.source == "fenced")]
+    return delivered, [call for call in left if (call.name, _key(call.arguments)) not in seen]
 
 
 def ask_native(case: Case, asking: Asking) -> Conversation:
@@ -85,9 +91,11 @@ def ask_native(case: Case, asking: Asking) -> Conversation:
     talk = Conversation(case.fresh_vault())
     messages: list[dict] = [{"role": "user", "content": case.question}]
     tools = asking.toolset.openai_tools()
+    read = 0
     for _ in range(asking.max_steps):
         started = time.monotonic()
-        reply, error = _served(asking, messages, tools)
+        reply, error = _served(asking, messages, tools, read)
+        read = reply.prompt_tokens or 0
         delivered, left = heard(reply.text, reply.tool_calls, "native")
         talk.lost |= bool(left)
         calls = [talk.run(found) for found in delivered + left]
@@ -104,25 +112,44 @@ def _key(arguments: dict | None) -> str:
     return json.dumps(arguments, sort_keys=True)
 
 
-def _served(asking: Asking, messages: list[dict], tools: list[dict]) -> tuple[Reply, str]:
-    """The server's reply, and the error it gave in its place, if the model's words could still be had."""
+def _served(asking: Asking, messages: list[dict], tools: list[dict], read: int) -> tuple[Reply, str]:
+    """The server's reply, and the error it gave in its place, if the model's words could still be had.
+
+    read: prompt tokens of the step before.
+    """
     try:
         reply = with_retries(lambda: asking.backend.chat(messages, tools, asking.sampling), asking.sleep)
     except Fault as fault:
         if fault.text is not None:
-            return Reply(text=fault.text, finish="error"), str(fault)
+            return Reply(text=_whole_call(fault.text), finish="error"), str(fault)
         if not fault.hidden:
             raise
-        return _without_tools(asking, messages), str(fault)
-    swallowed = not reply.text and not reply.tool_calls and (reply.reply_tokens or 0) > SUSPICIOUS_TOKENS
-    if swallowed and reply.finish != "length":
-        return _without_tools(asking, messages), "the server generated text but delivered none of it"
+        return _without_tools(asking, messages, tools), str(fault)
+    # Thoughts of earlier turns are dropped by some templates, so only what the model did not write must be there.
+    _refuse_cut(asking, reply, [each["content"] for each in messages if each["role"] != "assistant"], tools, read)
+    vanished = (reply.reply_tokens or 0) > SUSPICIOUS_TOKENS or reply.finish == "tool_calls"
+    if not reply.text and not reply.tool_calls and vanished and reply.finish != "length":
+        return _without_tools(asking, messages, tools), "the server generated text but delivered none of it"
     return reply, ""
 
 
-def _without_tools(asking: Asking, messages: list[dict]) -> Reply:
-    """The same conversation asked once more without `tools`, so that the server passes the text on as it is."""
-    return with_retries(lambda: asking.backend.chat(messages, None, asking.sampling), asking.sleep)
+def _whole_call(text: str) -> str:
+    """The rest of a call that an error body begins behind its opening mark gets the mark back."""
+    return f"<tool_call>{text}" if text.lstrip().startswith("{") and not find_calls(text) else text
+
+
+def _without_tools(asking: Asking, messages: list[dict], tools: list[dict]) -> Reply:
+    """The same conversation asked once more so that the server passes the text on as it is."""
+    return with_retries(lambda: asking.backend.bare(messages, tools, asking.sampling), asking.sleep)
+
+
+def _refuse_cut(asking: Asking, reply: Reply, texts: list[str], tools: list[dict] | None, before: int) -> None:
+    """A Fault when the server has not read all that was sent: the answer is then not the model's to answer for."""
+    backend = asking.backend
+    why, needed = cut(reply, texts, tools, backend.window, before)
+    if why:
+        tokens = max(context_for(needed, asking.sampling.max_tokens), 2 * backend.window)
+        raise Fault("truncated", f"{why}; {backend.more_context.format(tokens=tokens)}")
 
 
 def _exchange(turn: int, text: str, calls: list[MadeCall]) -> list[dict]:
@@ -154,6 +181,7 @@ def ask_text(case: Case, asking: Asking) -> Conversation:
             lambda written=written: asking.backend.go_on(case.question, written, asking.sampling, STOP_AT_RESULT),
             asking.sleep,
         )
+        _refuse_cut(asking, reply, [case.question, so_far], None, 0)
         found, _ = heard(reply.text, [], "text")
         calls = [talk.run(call) for call in found]
         talk.record({"question": case.question, "so_far": so_far}, reply, started, calls)

@@ -4,17 +4,17 @@ import contextlib
 import datetime
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from evaluator.addresses import server_url
+from evaluator.addresses import server_key, server_url
 from evaluator.backends import BACKENDS, OpenAI, Sampling
 from evaluator.cases import Case, load_cases
 from evaluator.conversation import Asking
 from evaluator.journal import Journal
+from evaluator.replies import Offered
 from evaluator.reports import markdown_report
 from evaluator.runner import Runner
 from evaluator.statistics import summarize
@@ -28,6 +28,7 @@ from lib.transport import Fault
 
 MANAGED_PARALLEL = 4  # slots of a server that we start: several short answers at once use the cores better
 MANAGED_CONTEXT = 4096  # tokens per slot
+UNLISTED = ("not-found", "not-json", "http-405")  # faults of a server that lists no models: it must be told which
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,12 @@ def digest(value: object) -> str:
 def open_backend(settings: Settings) -> Iterator[tuple[OpenAI, Callable[[], str]]]:
     """The server to ask, and what gives its last words: a running one, or our own llama-server, stopped at the end."""
     if not settings.gguf:
-        yield _connected(settings, server_url(settings.backend, settings.url)), str
+        backend = _connected(settings, server_url(settings.backend, settings.url))
+        try:
+            backend.prepare()
+            yield backend, str
+        finally:
+            backend.release()
         return
     from lib.server import serve
 
@@ -105,18 +111,23 @@ def open_backend(settings: Settings) -> Iterator[tuple[OpenAI, Callable[[], str]
 
 def _connected(settings: Settings, url: str) -> OpenAI:
     """The backend, found alive and with a model named; CannotRun when it does not answer or knows no such model."""
-    key = os.environ.get("OPENAI_API_KEY", "") if settings.backend in ("openai", "vllm") else ""
-    backend = BACKENDS[settings.backend](url, settings.model, settings.timeout, settings.context, key)
+    backend = BACKENDS[settings.backend](
+        url, settings.model, settings.timeout, settings.context, server_key(settings.backend)
+    )
     try:
         backend.ready()
-        names = backend.models()
+        offered = backend.offered()
     except Fault as fault:
-        raise CannotRun(f"{settings.backend}: {fault.message}. {_advice(settings.backend)}") from None
+        if not (settings.model and fault.code in UNLISTED):
+            raise CannotRun(f"{settings.backend}: {fault.message}. {_advice(settings.backend)}") from None
+        offered = [Offered(settings.model)]
+    names = [model.name for model in offered]
     if not names:
         raise CannotRun(f"{settings.backend} at {url} offers no model. Load one there first.")
-    if settings.model and settings.model not in names and settings.backend not in ("openai", "llamacpp"):
-        raise CannotRun(f"{settings.backend} has no model {settings.model}. It has: {', '.join(names[:10])}.")
-    backend.model = settings.model or names[0]
+    backend.model = backend.named(settings.model, names) if settings.model else backend.usual(offered)
+    if not backend.model:
+        why = f"has no model {settings.model}" if settings.model else "has no model loaded: name one with --model"
+        raise CannotRun(f"{settings.backend} {why}. It has: {', '.join(names[:10])}.")
     return backend
 
 
@@ -138,7 +149,8 @@ def evaluate(settings: Settings, out: Path, resume: bool, on_record: Callable[[d
     with Journal(out, facts, resume) as journal, open_backend(settings) as (backend, last_words):
         if holds_text(settings):
             backend.grammar = text_grammar(toolset)
-        fingerprint = _fingerprint(backend)
+        fingerprint = _fingerprint(backend, facts, settings.sampling)
+        backend.window = backend.window or (fingerprint.get("context") or 0)
         asking = Asking(backend, toolset, settings.sampling, settings.max_steps)
         runner = Runner(cases, asking, settings.form, journal, settings.repeats)
         if settings.repeats > 1 and settings.sampling.temperature == 0:
@@ -159,7 +171,7 @@ def evaluate(settings: Settings, out: Path, resume: bool, on_record: Callable[[d
                 "label": settings.label or backend.model,
                 "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                 "settings": {**facts, "parallel": parallel},
-                "fingerprint": fingerprint,
+                "fingerprint": fingerprint | ({"context": backend.window} if backend.window else {}),
                 "seconds": round(time.monotonic() - started, 1),
                 "stopped": stopped,
                 "summary": summarize(runner.results()),
@@ -170,11 +182,14 @@ def evaluate(settings: Settings, out: Path, resume: bool, on_record: Callable[[d
     return result
 
 
-def _fingerprint(backend: OpenAI) -> dict:
+def _fingerprint(backend: OpenAI, facts: dict, sampling: Sampling) -> dict:
+    """What identifies server, model and sampling; the digest of a model file that is served here is the file's."""
     try:
-        return backend.fingerprint()
+        found = backend.fingerprint()
     except Fault as fault:
-        return {"model": backend.model, "unknown": str(fault)}
+        found = {"model": backend.model, "unknown": str(fault)}
+    served_here = {"digest": facts["gguf_sha256"]} if facts["gguf_sha256"] else {}
+    return found | served_here | {"sampling": vars(sampling)}
 
 
 def _slots(backend: OpenAI) -> int:

@@ -103,13 +103,6 @@ def test_rate_below_min_pass_exits_1(tmp_path):
     assert code == 1 and "0 of 2 passed" in err
 
 
-def test_too_many_unanswered_cases_exit_2(tmp_path):
-    answer = perfect(cases_of("full_coverage"))
-    with serving(lambda path, body, n: (400, b"no") if body and n % 2 else answer(path, body, n)) as server:
-        code, _, err = at(server, tmp_path, "--limit", 4, "--parallel", 1)
-    assert code == 2 and "got no answer" in err
-
-
 def mortal(answer, after):
     """The answers of a server that breaks every connection after so many questions."""
     lock, asked = threading.Lock(), [0]
