@@ -6,11 +6,15 @@ import pytest
 from click.testing import CliRunner
 
 from evaluator.examine import CANARY_TOOL, examine
+from evaluator.llama_server import LlamaCpp
 from lib import needs
+from lib.server import serve
+from lib.templates import template_for
 from lib.toolset import load_toolset
 from scripts import doctor
+from tests.gguf_support import write_toy_gguf
 from tests.loopback import PROPS, chat, serving
-from tests.servers_support import CONTEXT, wrapped
+from tests.servers_support import CONTEXT, SAMPLING, wrapped
 
 TOOLSET = load_toolset()
 CALL = (CANARY_TOOL, {"context": CONTEXT, "path": "Projects"})
@@ -187,3 +191,19 @@ def test_a_key_goes_only_to_the_server_that_was_named(monkeypatch):
         assert not any("Authorization" in headers for headers in server.headers)
         doctored(monkeypatch, "--backend", "ollama")
         assert any(headers.get("Authorization") == "Bearer secret-key" for headers in server.headers)
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [("none", "its chat template ignores tools"), ("full", "its context does not even hold the canary")],
+)
+def test_a_real_llama_server_is_found_out_by_its_prompt_tokens(llama, tmp_path, mode, words):
+    model = write_toy_gguf(tmp_path / "toy-F16.gguf", template_for(mode))
+    with serve(model, context=2048, parallel=1) as server:
+        found = examine("llamacpp", server.url, TOOLSET)
+        backend = LlamaCpp(server.url, "toy")
+        reply = backend.bare([{"role": "user", "content": "Go"}], TOOLSET.openai_tools()[:1], SAMPLING)
+    assert words in found.sentence, found
+    assert found.tokens[0] == (found.tokens[1] if mode == "none" else None) and found.tokens[1] < 100
+    assert (found.models[0].quantization, found.models[0].context) == ("F16", 2048)
+    assert ("stop_type" in reply.raw) == (mode == "none")  # the raw prompt was asked; one too long for it over /v1
