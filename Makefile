@@ -212,7 +212,7 @@ $(STATE)/kto.run: $(KTO_DATA) configs/kto.yaml configs/sizes.yaml $(STATE)/kto.f
 	$(PYTHON) -m scripts.kto $(FLAGS_kto) $(SWITCHES) --run-file $@
 
 ##@ Ship and measure (RUN=runs/<name>; without it the newest finished run)
-.PHONY: gguf serve eval compare rescore ladder
+.PHONY: gguf serve eval report compare rescore ladder
 gguf: $(READY) ## Merge a run and write f16 and QUANTS, each verified by loading it
 	$(PYTHON) -m scripts.gguf $(if $(RUN),--run $(RUN)) --quants "$(QUANTS)"
 
@@ -223,8 +223,11 @@ eval: $(if $(filter llamacpp,$(BACKEND)),$(READY),$(LIGHT)) ## Score a model: BA
 	$(PYTHON) -m evaluator --backend $(BACKEND) $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) \
 	  --prompts $(PROMPTS) --format $(FORMAT) $(if $(call on,RESUME),--resume) $(EVAL_ARGS)
 
-compare: $(LIGHT) ## Pair two evaluations, A=<run> B=<run>: what changed, and is it more than noise?
-	$(PYTHON) -m evaluator.compare $(call needed,A) $(call needed,B) $(COMPARE_ARGS)
+report: $(LIGHT) ## Write an evaluation's Markdown, HTML and JUnit again: RUN=<run> or OUT=<evaluation folder>
+	$(PYTHON) -m evaluator.report $(or $(OUT),$(RUN))
+
+compare: $(LIGHT) ## Pair two evaluations, A=<run> B=<run>: what changed, and is it more than noise? A page too
+	$(PYTHON) -m evaluator.compare $(call needed,A) $(call needed,B) --page $(or $(OUT),build/eval/compare.html) $(COMPARE_ARGS)
 
 rescore: $(LIGHT) ## Judge old answers again, without the model: RUN=<run> or OUT=<evaluation folder>
 	$(PYTHON) -m evaluator.rescore $(or $(OUT),$(RUN))

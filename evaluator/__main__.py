@@ -5,8 +5,8 @@
     python -m evaluator --run runs/20251122_090000-sft-tiny --prompts full_coverage,tool_combos
     python -m evaluator --backend ollama --model qwen3:4b --format text
 
-Writes journal.jsonl, results.json and report.md. Exit 0: done; 1: below --min-pass, or too much
-lost by the server or without an answer (--max-infra); 2: could not run to the end.
+Writes journal.jsonl, results.json, report.md, report.html and junit.xml. Exit 0: done; 1: below --min-pass,
+or too much lost by the server or without an answer (--max-infra); 2: could not run to the end.
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from lib.cli import command, json_option, log, option, progress
+from lib.cli import command, json_option, log, option
 from lib.env import load_env
 from lib.errors import CannotRun
 
@@ -58,28 +58,20 @@ BUILD = Path("build/eval")
 @json_option
 def main(as_json, out, resume, min_pass, max_infra, **options):
     """Parses, runs, prints; the work is in evaluator.session."""
+    from evaluator.live import Live
     from evaluator.session import evaluate
 
     load_env()
     settings, home = settings_from(**options)
     out = out or home
-    bar = progress(desc="Asking", unit="attempt" if options["repeats"] > 1 else "case")
-    passed = {"pass": 0, "model_fail": 0}
-
-    def on_record(record: dict, total: int) -> None:
-        if record["outcome"] in passed:
-            passed[record["outcome"]] += 1
-        bar.total = total
-        bar.set_postfix_str(f"{passed['pass']}/{sum(passed.values())} passed", refresh=False)
-        bar.update()
-
+    live = Live(unit="attempt" if options["repeats"] > 1 else "case")
     try:
-        result = evaluate(settings, out, resume, on_record)
+        result = evaluate(settings, out, resume, live)
     except KeyboardInterrupt:
         log(f"Stopped. What was answered is in {out}/; go on with the same command and --resume.")
         raise
     finally:
-        bar.close()
+        live.close()
     show(result, out, as_json)
     raise SystemExit(verdict(result, out, min_pass, max_infra))
 
@@ -124,6 +116,7 @@ def run_gguf(run_name: str, quant: str) -> tuple[Path, Path]:
 
 def show(result: dict, out: Path, as_json: bool) -> None:
     """Summary on stdout, where the files are on stderr."""
+    from evaluator.files import listed
     from evaluator.reports import console_tables, outcome_line
 
     if as_json:
@@ -135,7 +128,7 @@ def show(result: dict, out: Path, as_json: bool) -> None:
         for table in console_tables(result):
             console.print(table)
         console.print(outcome_line(result["summary"]))
-    log(f"Written: {out}/results.json, {out}/report.md")
+    log(listed(out))
 
 
 def verdict(result: dict, out: Path, min_pass: float | None, max_infra: float) -> int:

@@ -7,14 +7,13 @@ from pathlib import Path
 
 from evaluator.cases import Case, load_cases
 from evaluator.conversation import Conversation, heard
+from evaluator.files import write_files
 from evaluator.journal import LATER, read_journal
-from evaluator.reports import markdown_report
 from evaluator.results import JOURNAL, RESULTS
 from evaluator.runner import verdict_on
 from evaluator.session import judged_by
 from evaluator.statistics import summarize
 from lib.errors import CannotRun
-from lib.jsonl import write_json, write_text
 from lib.toolset import Toolset
 
 
@@ -108,6 +107,5 @@ def as_result(folder: Path, settings: dict, records: list[dict]) -> dict:
 
 
 def write(rescored: Rescored) -> None:
-    """results.json and report.md anew; the journal stays as it is."""
-    write_json(rescored.folder / RESULTS, rescored.result)
-    write_text(rescored.folder / "report.md", markdown_report(rescored.result))
+    """Results and reports anew; the journal stays as it is."""
+    write_files(rescored.folder, rescored.result)

@@ -9,9 +9,11 @@ from dataclasses import asdict, replace
 from evaluator.cases import Case
 from evaluator.checkers import judge
 from evaluator.conversation import FORMATS, Asking, Conversation
+from evaluator.goals import run_plan
 from evaluator.journal import Journal
 from lib.toolset import Toolset
 from lib.transport import Fault
+from lib.vault import diff, render_diff
 
 SERVER_GONE = "server-gone"
 
@@ -39,7 +41,7 @@ def attempt(case: Case, asking: Asking, form: str, number: int = 1) -> dict:
 
 
 def verdict_on(case: Case, talk: Conversation, toolset: Toolset) -> dict:
-    """The fields of a record that the checker decides: outcome, findings, and the calls they are about."""
+    """The fields of a record that the checker decides: outcome, findings, the calls they are about, what these did."""
     verdict = judge(case, talk.calls, talk.reply, talk.vault, toolset, talk.cut_off)
     return {
         "outcome": "model_fail" if not verdict.passed else "server_lost" if talk.lost else "pass",
@@ -49,7 +51,18 @@ def verdict_on(case: Case, talk: Conversation, toolset: Toolset) -> dict:
         "findings": [asdict(finding) for finding in verdict.findings],
         "calls": [{"name": call.name, "arguments": call.arguments, "source": call.source} for call in talk.calls],
         "reply": talk.reply,
+        **_effects(case, talk, toolset, verdict.passed),
     }
+
+
+def _effects(case: Case, talk: Conversation, toolset: Toolset, passed: bool) -> dict[str, str]:
+    """changes: what the calls did to the vault; wanted: what the gold plan does to it, where the answer failed."""
+    found = {"changes": render_diff(diff(case.fresh_vault(), talk.vault, volatile=False)), "wanted": ""}
+    if case.gold and not passed:
+        vault = case.fresh_vault()
+        run_plan(vault, list(case.gold), toolset)
+        found["wanted"] = render_diff(diff(case.fresh_vault(), vault, volatile=False))
+    return found
 
 
 def _infra(record: dict, code: str, message: str, started: float) -> dict:

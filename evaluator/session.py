@@ -13,15 +13,14 @@ from evaluator.addresses import server_key, server_url
 from evaluator.backends import BACKENDS, OpenAI, Sampling
 from evaluator.cases import Case, load_cases
 from evaluator.conversation import Asking
+from evaluator.files import write_files
 from evaluator.journal import Journal
 from evaluator.replies import Offered
-from evaluator.reports import markdown_report
 from evaluator.runner import Runner
 from evaluator.statistics import summarize
 from lib.cli import log
 from lib.errors import CannotRun
 from lib.grammar import text_grammar
-from lib.jsonl import write_json, write_text
 from lib.runs import digest_file
 from lib.toolset import DEFAULT_TOOLS, Toolset, load_toolset
 from lib.transport import Fault
@@ -141,8 +140,11 @@ def _advice(backend: str) -> str:
     }[backend]
 
 
-def evaluate(settings: Settings, out: Path, resume: bool, on_record: Callable[[dict, int], None]) -> dict:
-    """The result, also written to out/results.json and out/report.md; an interrupted run writes what it has."""
+def evaluate(settings: Settings, out: Path, resume: bool, on_record: Callable[..., None]) -> dict:
+    """The result, also written to the files in out; an interrupted run writes what it has.
+
+    on_record: called with each record, the number of attempts, and whether the record is of an earlier, broken run.
+    """
     toolset = load_toolset(settings.tools)
     cases = load_cases(list(settings.prompts), toolset, settings.limit)
     facts = fixed(settings, cases, toolset)
@@ -158,11 +160,13 @@ def evaluate(settings: Settings, out: Path, resume: bool, on_record: Callable[[d
         if runner.records:
             what = "cases" if settings.repeats == 1 else "attempts"
             log(f"{len(runner.records)} of {len(runner.jobs)} {what} are done already.")
+            for record in runner.results():
+                on_record(record, len(runner.jobs), True)
         parallel = settings.parallel or _slots(backend)
         started = time.monotonic()
         stopped = "interrupted"
         try:
-            runner.run(parallel, lambda record: on_record(record, len(runner.jobs)))
+            runner.run(parallel, lambda record: on_record(record, len(runner.jobs), False))
             stopped = f"the server stopped answering ({runner.gone})" if runner.gone else ""
             if stopped and (words := last_words()):
                 log(f"The server's last words:\n{words}")
@@ -177,8 +181,7 @@ def evaluate(settings: Settings, out: Path, resume: bool, on_record: Callable[[d
                 "summary": summarize(runner.results()),
                 "records": runner.results(),
             }
-            write_json(out / "results.json", result)
-            write_text(out / "report.md", markdown_report(result))
+            write_files(out, result)
     return result
 
 
