@@ -62,14 +62,14 @@ def attempt_of(record: dict) -> dict:
     """One attempt: outcome, findings, steps, what the calls changed in the vault, and what ought to have changed."""
     findings = [
         [shown(finding.get("code", ""), 80), shown(finding.get("message", ""), SHORT)]
-        for finding in record.get("findings", [])
+        for finding in cut(record.get("findings", []))
     ]
     return {
         "outcome": record["outcome"],
         "number": record.get("attempt", 1),
         "seconds": record.get("seconds"),
-        "findings": cut(findings),
-        "steps": cut([step_of(step) for step in record.get("steps", [])]) or cut(told(record)),
+        "findings": findings,
+        "steps": [step_of(step) for step in cut(record.get("steps", []))] or told(record),
         "changes": shown(record.get("changes", "")),
         "wanted": shown(record.get("wanted", "")),
     }

@@ -59,6 +59,10 @@ def test_perfect_model_passes_every_case_in_the_native_form(tmp_path):
     assert failed == []
     assert [record["id"] for record in result["records"]] == [case.id for case in cases_of()]
     assert f"{len(cases_of())}/{len(cases_of())} (100 %" in out
+    assert f'tests="{len(cases_of())}" failures="0" errors="0"' in (tmp_path / "junit.xml").read_text()
+    text = (tmp_path / "report.html").read_text()
+    assert [case.id for case in cases_of() if f'"id":"{case.id}"' not in text] == []
+    assert any("note created" in record["changes"] for record in result["records"])
 
 
 def test_perfect_model_passes_every_case_in_the_text_form(tmp_path):
