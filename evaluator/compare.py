@@ -23,7 +23,7 @@ from lib.cli import command, json_option, log, option
 @option("--max-drop", type=click.FloatRange(0, 1), help="Exit 1 when the pass rate drops by more, e.g. 0.05.")
 @option("--max-regressions", type=click.IntRange(min=0), help="Exit 1 when more cases pass in A and fail in B.")
 @option("--alpha", type=click.FloatRange(0, 1), default=0.05, help="Chance of calling noise a difference.")
-@click.option("--page", "target", type=click.Path(path_type=Path), help="Write both side by side as a page, flips first.")
+@click.option("--page", "target", type=click.Path(path_type=Path), help="Write both to a page, flips first.")
 @json_option
 def main(a, b, max_drop, max_regressions, alpha, target, as_json):
     """Compares and prints; the work is in evaluator.comparison."""

@@ -23,7 +23,7 @@ from lib.errors import CannotRun
 @option("--prompts", default="full_coverage", help="Prompt sets or .jsonl files, separated by commas.")
 @option("--format", "form", type=click.Choice(["native", "text"]), help="How calls are written. Default: as trained.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted evaluation.")
-@option("--out", type=click.Path(path_type=Path), default="build/eval/ladder.md", help="The table as Markdown; beside it a page of all steps.")
+@option("--out", type=click.Path(path_type=Path), default="build/eval/ladder.md", help="The table; beside it a page.")
 @click.option("--failures", "rows_to", type=click.Path(path_type=Path), help="Write failed attempts as KTO rows.")
 @click.option("--allow-evaluation-prompts", is_flag=True, help="... even for requests that the evaluation asks.")
 @json_option

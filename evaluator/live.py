@@ -29,7 +29,7 @@ class Live:
             self.bar.update()
 
     def words(self) -> str:
-        """ "63 % pass (41–81 %), 2 lost, 1 no answer"; several attempts at a case tell as much as one, until the end."""
+        """ "63 % pass (41–81 %), 2 lost, 1 no answer"; for the interval, the attempts at a case count as one."""
         passed = self.outcomes.get("pass", 0)
         counted = passed + self.outcomes.get("model_fail", 0)
         said = []
@@ -37,7 +37,8 @@ class Live:
             low, high = wilson(passed / counted * len(self.cases), len(self.cases))
             said.append(f"{100 * passed / counted:.0f} % pass ({100 * low:.0f}–{100 * high:.0f} %)")
         words = {"server_lost": "lost", "infra": "no answer"}
-        return ", ".join([*said, *(f"{self.outcomes[name]} {word}" for name, word in words.items() if name in self.outcomes)])
+        said += [f"{self.outcomes[name]} {word}" for name, word in words.items() if name in self.outcomes]
+        return ", ".join(said)
 
     def close(self) -> None:
         self.bar.close()

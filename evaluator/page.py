@@ -149,7 +149,8 @@ def figures(result: dict) -> dict[str, str]:
 
 def chart(rate: dict) -> str:
     """A rate and its interval as a small picture."""
-    return interval(rate["low"], rate["rate"], rate["high"], f"{rate['rate']:.0%}, {rate['low']:.0%} to {rate['high']:.0%}")
+    words = f"{rate['rate']:.0%}, {rate['low']:.0%} to {rate['high']:.0%}"
+    return interval(rate["low"], rate["rate"], rate["high"], words)
 
 
 def group_table(name: str, results: Sequence[dict], labels: Sequence[str]) -> str:
@@ -194,7 +195,9 @@ def codes_table(results: Sequence[dict], labels: Sequence[str]) -> str:
 def settings_table(results: Sequence[dict], labels: Sequence[str]) -> str:
     """Settings and server of each run; what differs is marked."""
     columns = [
-        result["settings"] | {f"server {key}": value for key, value in (result.get("fingerprint") or {}).items()}
+        {"finished": result.get("finished", NONE)}
+        | result["settings"]
+        | {f"server {key}": value for key, value in (result.get("fingerprint") or {}).items()}
         for result in results
     ]
     rows = []

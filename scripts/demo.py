@@ -149,7 +149,8 @@ def show(demo: Demo, results: list[Path], made: list[Path]) -> None:
     target = demo.state / "demo.md"
     write_text = import_module("lib.jsonl").write_text
     write_text(target, f"{markdown}\n\n{times}\n\n{listing}\n")
-    write_text(target.with_suffix(".html"), import_module("evaluator.page").page([read_result(path) for path in results]))
+    page = import_module("evaluator.page").page
+    write_text(target.with_suffix(".html"), page([read_result(path) for path in results]))
     console.print()
     console.print(table)
     for stage, now, before in rows:

@@ -51,4 +51,5 @@ def test_attempts_have_names_of_their_own():
 
 def test_a_run_that_was_stopped_is_no_success():
     root = parsed("a", "p", stopped="interrupted")
-    assert root.get("errors") == "1" and root.find(".//testcase[@name='complete']/error").get("message") == "interrupted"
+    assert root.get("errors") == "1"
+    assert root.find(".//testcase[@name='complete']/error").get("message") == "interrupted"
