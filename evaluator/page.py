@@ -89,6 +89,7 @@ def opening(results: Sequence[dict], alpha: float) -> list[str]:
     if len(results) == 1:
         said, faults = [outcome_line(results[0]["summary"])], [results[0].get("stopped")]
         faults = [f"Not complete: {fault}" for fault in faults if fault]
+        said += [f"Stopped early: {results[0]['settled']}."] if results[0].get("settled") else []
     else:
         steps = [found for found in climbed(results, alpha) if found["row"][-1]]
         said = [found["step"]["sentence"] if found["step"] else found["row"][-1] for found in steps]
