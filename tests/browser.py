@@ -98,6 +98,13 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
+    def wait_for(self, selector: str) -> None:
+        """Waits until something on the page fits the selector."""
+        end = time.monotonic() + PATIENCE
+        while not self.js(f"document.querySelector({json.dumps(selector)}) !== null"):
+            assert time.monotonic() < end, f"no {selector} appears"
+            time.sleep(0.01)
+
     def press(self, key: str) -> None:
         code, text = KEYS[key]
         for kind in ("keyDown", "keyUp"):
@@ -113,10 +120,8 @@ class Browser:
         bad = []
         for event in self.events:
             method, params = event.get("method"), event.get("params", {})
-            entry = params.get("entry", {})
-            if method == "Runtime.exceptionThrown" or entry.get("level") in ("error", "warning"):
-                bad.append(params)
-            elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning", "assert"):
+            level = params.get("type") if method == "Runtime.consoleAPICalled" else params.get("entry", {}).get("level")
+            if method == "Runtime.exceptionThrown" or level in ("error", "warning", "assert"):
                 bad.append(params)
         return bad
 

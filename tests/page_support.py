@@ -3,7 +3,7 @@
 from evaluator.statistics import summarize
 
 HOSTILE = (
-    "</script><script>window.hacked = 1</script><img src=x onerror=\"window.hacked = 1\"> '\"><svg onload=hacked=1> "
+    '</script><script>window.hacked = 1</script><img src=x onerror="window.hacked = 1"> \'"><svg onload=hacked=1> '
     "<!--<script> ]]> & \x00\x07\x1b[31m\x85\u202egnp.exe\u2028 \ud800 " + "x" * 400
 )
 LETTERS = {"p": "pass", "f": "model_fail", "l": "server_lost", "i": "infra"}

@@ -71,6 +71,7 @@ def test_the_keyboard_opens_a_case_and_shows_all_of_it(show):
     shown.press("Tab")
     assert shown.js("document.activeElement.closest('.case').querySelector('.id').textContent") == "c0"
     shown.press("Enter")
+    shown.wait_for(".case[open] .body")
     text = shown.js("document.querySelector('.case[open] .body').textContent")
     assert "Please do c0." in text and "wrong-tool" in text and "note created: Wanted.md" in text
     assert "</script><script>window.hacked = 1</script>" in text and "␀␇␛[31m" in text
@@ -84,6 +85,7 @@ def test_two_runs_stand_side_by_side_and_flips_come_first(show):
     choose(shown, "outcome", "kind:lost")
     assert visible(shown) == ["c1"]
     shown.js("document.querySelector('.case:not([hidden]) summary').click()")
+    shown.wait_for(".case[open] .body")
     boxes = shown.js("[...document.querySelectorAll('.case[open] .run')].map(one => one.getBoundingClientRect().top)")
     assert len(boxes) == 2 and boxes[0] == boxes[1]
     assert shown.js("[...document.querySelectorAll('.run h4')].map(one => one.textContent)") == ["A SFT", "B KTO"]
@@ -95,7 +97,7 @@ def test_a_phone_never_scrolls_sideways(show, width, runs):
     many = [result(f"a rather long name of a model number {n}", "pfli", LONE) for n in range(runs)]
     shown = show(*many, width=width)
     shown.js("document.querySelectorAll('details').forEach(one => { one.open = true })")
-    shown.js("new Promise(done => setTimeout(done, 50))")
+    shown.wait_for(".case:last-child .body")
     shown.js("document.querySelectorAll('details').forEach(one => { one.open = true })")
     assert shown.js("document.querySelectorAll('.body').length") == 4
     assert shown.js("document.documentElement.scrollWidth") <= width
