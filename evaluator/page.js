@@ -43,7 +43,7 @@
 
   const call = (made) =>
     element("li", "call", element("code", "name", made.name), element("pre", "", made.arguments),
-      folded("result", made.result));
+      folded("context", made.context), folded("result", made.result));
 
   const step = (said) =>
     element("li", "", said.note ? element("p", "note", said.note) : null, folded("thought aloud", said.thought),

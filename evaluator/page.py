@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from evaluator.comparison import differing
+from evaluator.comparison import differing, too_unclean
 from evaluator.page_data import SHORT, page_data
 from evaluator.reports import REPEATED, outcome_line, summary_rows
 from evaluator.rungs import climbed
@@ -94,6 +94,8 @@ def opening(results: Sequence[dict], alpha: float) -> list[str]:
         steps = [found for found in climbed(results, alpha) if found["row"][-1]]
         said = [found["step"]["sentence"] if found["step"] else found["row"][-1] for found in steps]
         faults = [f"Warning: {warning}" for warning in differing(list(results))]
+        unclean = [(found["label"], too_unclean(found["step"])) for found in steps if found["step"]]
+        faults += [f"Warning: {label}: {why}" for label, why in unclean if why]
     return [f"<p>{safe(text)}</p>" for text in said] + [f'<p class="warning">{safe(text)}</p>' for text in faults]
 
 

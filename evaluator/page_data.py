@@ -64,6 +64,9 @@ def attempt_of(record: dict) -> dict:
         [shown(finding.get("code", ""), 80), shown(finding.get("message", ""), SHORT)]
         for finding in cut(record.get("findings", []))
     ]
+    more = len(record.get("findings", [])) - MOST
+    if more > 0:
+        findings.append(["…", f"{more} more, in results.json"])
     return {
         "outcome": record["outcome"],
         "number": record.get("attempt", 1),
@@ -73,6 +76,11 @@ def attempt_of(record: dict) -> dict:
         "changes": shown(record.get("changes", "")),
         "wanted": shown(record.get("wanted", "")),
     }
+
+
+def at(items: list, place: int) -> object:
+    """The item there, None beyond the end."""
+    return items[place] if place < len(items) else None
 
 
 def cut(items: list) -> list:
@@ -85,12 +93,12 @@ def step_of(step: dict) -> dict:
     reply = step.get("reply") if isinstance(step.get("reply"), dict) else {}
     message = reply.get("message") if isinstance(reply.get("message"), dict) else reply
     thought = message.get("reasoning_content") or message.get("reasoning") or message.get("thinking") or ""
-    results = step.get("results", [])
+    results, raw = step.get("results", []), raw_arguments(message)
     return {
         "text": shown(message.get("content") or ""),
         "thought": shown(thought),
         "calls": [
-            call_of(call, results[place] if place < len(results) else None)
+            call_of(call, at(results, place), at(raw, place))
             for place, call in enumerate(cut(step.get("calls", [])))
         ],
         "note": step_note(step),
@@ -103,18 +111,31 @@ def step_note(step: dict) -> str:
     calls, delivered = len(step.get("calls", [])), step.get("delivered")
     if delivered is not None and delivered < calls:
         notes.append(f"{calls - delivered} of {calls} calls were found in the text; the server delivered {delivered}")
+    if calls > MOST:
+        notes.append(f"{calls} calls, of which {MOST} are shown")
     if step.get("finish") == "length":
         notes.append("cut off at --max-tokens")
     return "; ".join(notes)
 
 
-def call_of(call: dict, result: object) -> dict:
-    """A call with its arguments and result as text."""
+def call_of(call: dict, result: object, raw: object = None) -> dict:
+    """A call with its arguments, their context apart, and its result as text; raw: what stood for broken arguments."""
+    arguments, context = call.get("arguments"), None
+    if isinstance(arguments, dict):
+        context, arguments = arguments.get("context"), {key: arguments[key] for key in arguments if key != "context"}
     return {
         "name": shown(call.get("name", ""), 200),
-        "arguments": shown(call.get("arguments")),
+        "arguments": shown(raw if arguments is None and raw is not None else arguments),
+        "context": "" if context is None else shown(context, SHORT * 2),
         "result": "" if result is None else shown(result, SHORT * 2),
     }
+
+
+def raw_arguments(message: dict) -> list:
+    """What the server delivered as arguments, call by call."""
+    calls = message.get("tool_calls") if isinstance(message.get("tool_calls"), list) else []
+    functions = [call.get("function") if isinstance(call, dict) else None for call in calls]
+    return [function.get("arguments") if isinstance(function, dict) else None for function in functions]
 
 
 def told(record: dict) -> list[dict]:
