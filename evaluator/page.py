@@ -169,9 +169,9 @@ def group_table(name: str, results: Sequence[dict], labels: Sequence[str]) -> st
 
     lines = []
     for row in sorted(rows, key=badness):
-        word = safe(row)
+        word = safe(row).replace("_", "_<wbr>")  # where a narrow screen may break a tool's name
         if len(rows) > 1:
-            word = f'<button type="button" data-filter="{name}" data-value="{word}">{word}</button>'
+            word = f'<button type="button" data-filter="{name}" data-value="{safe(row)}">{word}</button>'
         lines.append(line(word, [heat(column.get(row)) for column in columns]))
     note = "Passes and the 95 % interval. A name shows its cases."
     return table(f"By {name}", heads(labels, name), lines, note)

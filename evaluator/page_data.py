@@ -98,8 +98,7 @@ def step_of(step: dict) -> dict:
         "text": shown(message.get("content") or ""),
         "thought": shown(thought),
         "calls": [
-            call_of(call, at(results, place), at(raw, place))
-            for place, call in enumerate(cut(step.get("calls", [])))
+            call_of(call, at(results, place), at(raw, place)) for place, call in enumerate(cut(step.get("calls", [])))
         ],
         "note": step_note(step),
     }
