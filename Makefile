@@ -62,8 +62,8 @@ LIGHT   := .venv/.ready-base
 READY   := .venv/.ready-$(PLATFORM)
 endif
 
-SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT OLD A B TEACHER TEACHER_URL COUNT FLOOR RUN QUANTS BACKEND MODEL PROMPTS \
-  SFT_ARGS KTO_ARGS EVAL_ARGS COMPARE_ARGS SERVE_ARGS INTERLEAVE_ARGS EXPORT_ARGS IMPORT_ARGS GENERATE_ARGS MUTATE_ARGS \
+SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT OLD A B TEACHER TEACHER_URL COUNT FLOOR RUN QUANTS BACKEND MODEL PROMPTS TOOLS \
+  SFT_ARGS KTO_ARGS EVAL_ARGS COMPARE_ARGS SERVE_ARGS INTERLEAVE_ARGS DEDUP_ARGS EXPORT_ARGS IMPORT_ARGS GENERATE_ARGS MUTATE_ARGS \
   DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
 # Read by the build and the search of llama.cpp.
@@ -117,7 +117,7 @@ PIP_INSTALL := .venv/bin/python -m pip install --disable-pip-version-check
 .PHONY: help vars setup doctor demo
 help: ## Show this list
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	  /^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 	@printf '\nPlatform: %s. Another: make PLATFORM=cpu <target>\n' '$(PLATFORM)'
 
 vars: ## Show every setting, its value and where it comes from
@@ -133,7 +133,7 @@ demo: $(READY) ## Whole pipeline: data, SFT, KTO, GGUF, evaluation, one table
 	  --make $(MAKE_COMMAND) $(if $(call on,RESUME),--resume)
 
 ##@ Data
-.PHONY: validate coverage mutate datasets generate recheck gates plan interleave export import drift inspect
+.PHONY: validate coverage mutate datasets generate recheck gates contamination plan interleave dedup export import drift inspect
 ifdef DATA
 validate: $(LIGHT) ## Check datasets/*.jsonl, or DATA=<files>, against the tool schemas
 	$(PYTHON) -m scripts.validate $(DATA)
@@ -175,8 +175,14 @@ recheck: $(LIGHT) ## Run every call of the shipped datasets again and compare
 gates: $(LIGHT) ## Measure the shipped datasets against configs/gates.yaml; fail short of a target
 	$(PYTHON) -m scripts.gates --page build/gates
 
+contamination: $(LIGHT) ## Look for evaluation prompts in datasets/*.jsonl, or in DATA=<files>
+	$(PYTHON) -m scripts.contamination $(or $(DATA),$(SOURCES)) --report build/contamination.json
+
 interleave: $(LIGHT) ## Put DATA=<file> into KTO order: OUT=<file>, INTERLEAVE_ARGS=--force
 	$(PYTHON) -m scripts.interleave $(KTO_DATA) --out $(or $(OUT),build/interleaved/$(notdir $(firstword $(KTO_DATA)))) $(INTERLEAVE_ARGS)
+
+dedup: $(LIGHT) ## Leave out rows of DATA=<file> that repeat earlier ones: OUT=<file>, DEDUP_ARGS="--jaccard 0.8"
+	$(PYTHON) -m scripts.dedup $(SFT_DATA) --out $(or $(OUT),build/different/$(notdir $(firstword $(SFT_DATA)))) $(DEDUP_ARGS)
 
 export: $(LIGHT) ## Write DATA=<file> in the other form: FORMAT=native|text, OUT=<file>
 	$(PYTHON) -m scripts.export $(SFT_DATA) --format $(FORMAT) --out $(or $(OUT),build/$(FORMAT)/$(notdir $(firstword $(SFT_DATA)))) $(EXPORT_ARGS)
@@ -219,9 +225,9 @@ gguf: $(READY) ## Merge a run and write f16 and QUANTS, each verified by loading
 serve: $(READY) ## Serve a run's GGUF, or MODEL=<file>.gguf, with llama-server
 	$(PYTHON) -m scripts.serve $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) $(SERVE_ARGS)
 
-eval: $(if $(filter llamacpp,$(BACKEND)),$(READY),$(LIGHT)) ## Score a model: BACKEND=llamacpp (own server), ollama, lmstudio, vllm, openai
+eval: $(if $(filter llamacpp,$(BACKEND)),$(READY),$(LIGHT)) ## Score a model: BACKEND=llamacpp (own server), ollama, lmstudio, vllm, openai; PROMPTS, TOOLS=<file>
 	$(PYTHON) -m evaluator --backend $(BACKEND) $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) \
-	  --prompts $(PROMPTS) --format $(FORMAT) $(if $(call on,RESUME),--resume) $(EVAL_ARGS)
+	  --prompts $(PROMPTS) --format $(FORMAT) $(if $(TOOLS),--tools $(TOOLS)) $(if $(call on,RESUME),--resume) $(EVAL_ARGS)
 
 report: $(LIGHT) ## Write an evaluation's Markdown, HTML and JUnit again: RUN=<run> or OUT=<evaluation folder>
 	$(PYTHON) -m evaluator.report $(or $(OUT),$(RUN))

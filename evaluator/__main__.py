@@ -4,6 +4,7 @@
     python -m evaluator --gguf model.gguf                      # starts llama-server itself
     python -m evaluator --run runs/20251122_090000-sft-tiny --prompts full_coverage,tool_combos
     python -m evaluator --backend ollama --model qwen3:4b --format text
+    python -m evaluator --backend vllm --prompts mine.jsonl --tools mine.json
 
 Writes journal.jsonl, results.json, report.md, report.html and junit.xml. Exit 0: done; 1: below --min-pass,
 or too much lost by the server or without an answer (--max-infra); 2: could not run to the end.
@@ -32,7 +33,11 @@ BUILD = Path("build/eval")
 @option("--url", default="", help="Address of a running server.")
 @option("--host", default="", help="Its host, when --url is not given.")
 @option("--port", type=click.IntRange(0, 65535), default=0, help="Its port; 0: the backend's usual one.")
-@option("--prompts", default="full_coverage", help="Prompt sets or .jsonl files, separated by commas.")
+@option("--prompts", default="full_coverage", help="Prompt sets or files, also BFCL's, separated by commas.")
+@option(
+    "--tools", type=click.Path(path_type=Path), default="configs/tools.json", help="Tools to offer, in any usual form."
+)
+@option("--answers", type=click.Path(path_type=Path), help="BFCL's answers, if not in possible_answer/ beside them.")
 @option("--format", "form", type=click.Choice(["native", "text"]), default="native", help="How calls are written.")
 @option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
 @option("--label", default="", help="Name of this model in tables. Default: the model's name.")

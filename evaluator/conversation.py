@@ -41,6 +41,7 @@ class Conversation:
     """What was said and done. `lost`: the server did not deliver a call that the model's text holds."""
 
     vault: Vault
+    runs: bool = True  # whether calls are run; without it they have no results
     calls: list[MadeCall] = field(default_factory=list)
     steps: list[dict] = field(default_factory=list)
     reply: str = ""
@@ -49,7 +50,9 @@ class Conversation:
 
     def run(self, found: FoundCall) -> MadeCall:
         """The call with its result; one that is not even JSON is not run."""
-        if found.arguments is None or found.problem:
+        if not self.runs:
+            result = {}
+        elif found.arguments is None or found.problem:
             result = {"success": False, "error": found.problem or "arguments must be a JSON object"}
         else:
             result = execute(self.vault, found.name, found.arguments)
@@ -88,9 +91,9 @@ def heard(text: str, tool_calls: list, form: str) -> tuple[list[FoundCall], list
 
 def ask_native(case: Case, asking: Asking) -> Conversation:
     """The case asked with `tools` in the request."""
-    talk = Conversation(case.fresh_vault())
-    messages: list[dict] = [{"role": "user", "content": case.question}]
-    tools = asking.toolset.openai_tools()
+    talk = Conversation(case.fresh_vault(), case.runs)
+    messages: list[dict] = list(case.messages)
+    tools = list(case.functions) or asking.toolset.openai_tools()
     read = 0
     for _ in range(asking.max_steps):
         started = time.monotonic()
@@ -102,7 +105,7 @@ def ask_native(case: Case, asking: Asking) -> Conversation:
         more = {"error": error} if error else {}
         talk.record(list(messages), reply, started, calls, delivered=len(delivered), **more)
         talk.reply, talk.cut_off = reply.text, reply.finish == "length"
-        if not calls or talk.cut_off:
+        if not calls or talk.cut_off or not case.runs:
             break
         messages += _exchange(len(messages), "" if left else reply.text, calls)
     return talk
@@ -172,7 +175,7 @@ def _exchange(turn: int, text: str, calls: list[MadeCall]) -> list[dict]:
 
 def ask_text(case: Case, asking: Asking) -> Conversation:
     """The case asked as plain text; every true result goes where the model's own would have stood."""
-    talk = Conversation(case.fresh_vault())
+    talk = Conversation(case.fresh_vault(), case.runs)
     so_far = ""
     for _ in range(asking.max_steps):
         started = time.monotonic()
@@ -186,7 +189,7 @@ def ask_text(case: Case, asking: Asking) -> Conversation:
         calls = [talk.run(call) for call in found]
         talk.record({"question": case.question, "so_far": so_far}, reply, started, calls)
         talk.reply, talk.cut_off = reply.text, reply.finish == "length" and not found
-        if not found or found[0].problem:
+        if not found or found[0].problem or not case.runs:
             break
         # The blank line behind a result is the model's own: a prompt that ends in it is split into other tokens.
         so_far += "" if not so_far or reply.text.startswith("\n") else "\n\n"

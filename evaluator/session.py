@@ -15,6 +15,7 @@ from evaluator.cases import Case, load_cases
 from evaluator.conversation import Asking
 from evaluator.files import write_files
 from evaluator.journal import Journal
+from evaluator.own_tools import load_tools
 from evaluator.replies import Offered
 from evaluator.runner import Runner
 from evaluator.statistics import summarize
@@ -22,7 +23,7 @@ from lib.cli import log
 from lib.errors import CannotRun
 from lib.grammar import text_grammar
 from lib.runs import digest_file
-from lib.toolset import DEFAULT_TOOLS, Toolset, load_toolset
+from lib.toolset import DEFAULT_TOOLS, Toolset
 from lib.transport import Fault
 
 MANAGED_PARALLEL = 4  # slots of a server that we start: several short answers at once use the cores better
@@ -47,6 +48,7 @@ class Settings:
     repeats: int = 1  # attempts at each case, each with its own seed
     timeout: float = 120.0  # seconds for one answer
     tools: Path = DEFAULT_TOOLS
+    answers: Path | None = None  # BFCL's possible answers, where they do not lie beside the questions
     grammar: bool = True  # hold the text form to the schemas, where the server can
     label: str = ""
     sampling: Sampling = field(default_factory=Sampling)
@@ -59,6 +61,7 @@ def fixed(settings: Settings, cases: list[Case], toolset: Toolset) -> dict:
         "backend": settings.backend,
         "format": settings.form,
         "prompts": [Path(name).stem for name in settings.prompts],
+        **own_files(settings),
         **judged_by(cases, toolset),
         "model": settings.model,
         "gguf": gguf.name if gguf else None,
@@ -71,6 +74,12 @@ def fixed(settings: Settings, cases: list[Case], toolset: Toolset) -> dict:
         "grammar": holds_text(settings),
         **vars(settings.sampling),
     }
+
+
+def own_files(settings: Settings) -> dict[str, str]:
+    """The files of a suite of one's own, to be found again by `rescore`; nothing for ours."""
+    tools = {"tools": str(settings.tools)} if settings.tools != DEFAULT_TOOLS else {}
+    return tools | ({"answers": str(settings.answers)} if settings.answers else {})
 
 
 def judged_by(cases: list[Case], toolset: Toolset) -> dict[str, str]:
@@ -145,8 +154,9 @@ def evaluate(settings: Settings, out: Path, resume: bool, on_record: Callable[..
 
     on_record: called with each record, the number of attempts, and whether the record is of an earlier, broken run.
     """
-    toolset = load_toolset(settings.tools)
-    cases = load_cases(list(settings.prompts), toolset, settings.limit)
+    toolset = load_tools(settings.tools)
+    cases = load_cases(list(settings.prompts), toolset, settings.limit, settings.answers)
+    refuse_text(settings, cases, toolset)
     facts = fixed(settings, cases, toolset)
     with Journal(out, facts, resume) as journal, open_backend(settings) as (backend, last_words):
         if holds_text(settings):
@@ -183,6 +193,13 @@ def evaluate(settings: Settings, out: Path, resume: bool, on_record: Callable[..
             }
             write_files(out, result)
     return result
+
+
+def refuse_text(settings: Settings, cases: list, toolset: Toolset) -> None:
+    """CannotRun when tools that no prompt names are to be called in the text form, which a model has by heart."""
+    own = any(case.functions for case in cases) or any(tool.foreign for tool in toolset.tools.values())
+    if own and settings.form == "text":
+        raise CannotRun("The text form shows a model no tools, so it cannot know these. Ask natively: FORMAT=native.")
 
 
 def _fingerprint(backend: OpenAI, facts: dict, sampling: Sampling) -> dict:
