@@ -56,10 +56,13 @@ KTO_DATA := $(or $(DATA),datasets/syngen_tools_kto.jsonl)
 PYTHON3 ?= python3
 LIGHT   :=
 READY   :=
+MLX     :=
 ifeq ($(origin PYTHON),undefined)
 PYTHON  := .venv/bin/python
 LIGHT   := .venv/.ready-base
 READY   := .venv/.ready-$(PLATFORM)
+MLX     := $(if $(filter Linux,$(shell uname -s)),.venv/.ready-mlx-linux)
+READY   := $(if $(filter mlx,$(PLATFORM)),$(or $(MLX),$(READY)),$(READY))
 endif
 
 SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT OLD A B TEACHER TEACHER_URL COUNT FLOOR RUN QUANTS BACKEND MODEL PROMPTS TOOLS \
@@ -112,6 +115,11 @@ PIP_INSTALL := .venv/bin/python -m pip install --disable-pip-version-check
 
 .venv/.ready-$(PLATFORM): .venv/.ready-base $(LOCK)
 	$(HOLD_VENV) rm -f .venv/.ready-*; $(PIP_INSTALL) -r $(LOCK); touch .venv/.ready-base; touch $@
+
+# On Linux MLX runs on the processor: for PLATFORM=mlx there, and for its tests, which are skipped
+# where no wheel fits (an old glibc).
+.venv/.ready-mlx-linux: .venv/.ready-$(PLATFORM) requirements-mlx.txt
+	$(HOLD_VENV) $(PIP_INSTALL) -r requirements-mlx.txt -c $(LOCK)$(if $(filter mlx,$(PLATFORM)),, || echo >&2 "No MLX for this machine; its tests are skipped."); touch $@
 
 ##@ Start here
 .PHONY: help vars setup doctor demo
@@ -244,7 +252,7 @@ ladder: $(READY) ## Base, SFT, KTO, Q8_0, Q5_K_M, Q4_K_M side by side; OUT=<file
 
 ##@ Develop
 .PHONY: test lint format lock bench clean
-test: $(READY) ## Run all tests (no GPU, no network)
+test: $(READY) $(if $(filter cpu,$(PLATFORM)),$(MLX)) ## Run all tests (no GPU, no network)
 	$(PYTHON) -m pytest -n 2 $(TEST_ARGS)
 
 lint: $(LIGHT) ## Check style, and that README names every target and file
