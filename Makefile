@@ -56,14 +56,17 @@ KTO_DATA := $(or $(DATA),datasets/syngen_tools_kto.jsonl)
 PYTHON3 ?= python3
 LIGHT   :=
 READY   :=
+MLX     :=
 ifeq ($(origin PYTHON),undefined)
 PYTHON  := .venv/bin/python
 LIGHT   := .venv/.ready-base
 READY   := .venv/.ready-$(PLATFORM)
+MLX     := $(if $(filter Linux,$(shell uname -s)),.venv/.ready-mlx-linux)
+READY   := $(if $(filter mlx,$(PLATFORM)),$(or $(MLX),$(READY)),$(READY))
 endif
 
-SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT OLD A B TEACHER TEACHER_URL COUNT FLOOR RUN QUANTS BACKEND MODEL PROMPTS \
-  SFT_ARGS KTO_ARGS EVAL_ARGS COMPARE_ARGS SERVE_ARGS INTERLEAVE_ARGS EXPORT_ARGS IMPORT_ARGS GENERATE_ARGS MUTATE_ARGS \
+SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT OLD A B TEACHER TEACHER_URL COUNT FLOOR RUN QUANTS BACKEND MODEL PROMPTS TOOLS \
+  SFT_ARGS KTO_ARGS EVAL_ARGS COMPARE_ARGS SERVE_ARGS INTERLEAVE_ARGS DEDUP_ARGS EXPORT_ARGS IMPORT_ARGS GENERATE_ARGS MUTATE_ARGS \
   DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
 # Read by the build and the search of llama.cpp.
@@ -113,11 +116,16 @@ PIP_INSTALL := .venv/bin/python -m pip install --disable-pip-version-check
 .venv/.ready-$(PLATFORM): .venv/.ready-base $(LOCK)
 	$(HOLD_VENV) rm -f .venv/.ready-*; $(PIP_INSTALL) -r $(LOCK); touch .venv/.ready-base; touch $@
 
+# On Linux MLX runs on the processor: for PLATFORM=mlx there, and for its tests, which are skipped
+# where no wheel fits (an old glibc).
+.venv/.ready-mlx-linux: .venv/.ready-$(PLATFORM) requirements-mlx.txt
+	$(HOLD_VENV) $(PIP_INSTALL) -r requirements-mlx.txt -c $(LOCK)$(if $(filter mlx,$(PLATFORM)),, || echo >&2 "No MLX for this machine; its tests are skipped."); touch $@
+
 ##@ Start here
 .PHONY: help vars setup doctor demo
 help: ## Show this list
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	  /^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 	@printf '\nPlatform: %s. Another: make PLATFORM=cpu <target>\n' '$(PLATFORM)'
 
 vars: ## Show every setting, its value and where it comes from
@@ -125,15 +133,15 @@ vars: ## Show every setting, its value and where it comes from
 
 setup: $(READY) ## Create .venv with all this platform needs
 
-doctor: $(LIGHT) ## Look for what a run needs, and say how to get what is missing
-	$(PYTHON) -m scripts.doctor --platform $(PLATFORM) --size $(SIZE) --backend $(BACKEND)
+doctor: $(LIGHT) ## Look for what a run needs, examine running servers (BACKEND=, MODEL=), and say what is wrong
+	$(PYTHON) -m scripts.doctor --platform $(PLATFORM) --size $(SIZE) --backend $(BACKEND) $(if $(MODEL),--model $(MODEL))
 
 demo: $(READY) ## Whole pipeline: data, SFT, KTO, GGUF, evaluation, one table
 	$(PYTHON) -m scripts.demo $(MODEL_FLAGS) --prompts $(PROMPTS) --quants "$(QUANTS)" --state $(STATE) \
 	  --make $(MAKE_COMMAND) $(if $(call on,RESUME),--resume)
 
 ##@ Data
-.PHONY: validate coverage mutate datasets generate recheck gates plan interleave export import drift inspect
+.PHONY: validate coverage mutate datasets generate recheck gates contamination plan interleave dedup export import drift inspect
 ifdef DATA
 validate: $(LIGHT) ## Check datasets/*.jsonl, or DATA=<files>, against the tool schemas
 	$(PYTHON) -m scripts.validate $(DATA)
@@ -175,8 +183,14 @@ recheck: $(LIGHT) ## Run every call of the shipped datasets again and compare
 gates: $(LIGHT) ## Measure the shipped datasets against configs/gates.yaml; fail short of a target
 	$(PYTHON) -m scripts.gates --page build/gates
 
+contamination: $(LIGHT) ## Look for evaluation prompts in datasets/*.jsonl, or in DATA=<files>
+	$(PYTHON) -m scripts.contamination $(or $(DATA),$(SOURCES)) --report build/contamination.json
+
 interleave: $(LIGHT) ## Put DATA=<file> into KTO order: OUT=<file>, INTERLEAVE_ARGS=--force
 	$(PYTHON) -m scripts.interleave $(KTO_DATA) --out $(or $(OUT),build/interleaved/$(notdir $(firstword $(KTO_DATA)))) $(INTERLEAVE_ARGS)
+
+dedup: $(LIGHT) ## Leave out rows of DATA=<file> that repeat earlier ones: OUT=<file>, DEDUP_ARGS="--jaccard 0.8"
+	$(PYTHON) -m scripts.dedup $(SFT_DATA) --out $(or $(OUT),build/different/$(notdir $(firstword $(SFT_DATA)))) $(DEDUP_ARGS)
 
 export: $(LIGHT) ## Write DATA=<file> in the other form: FORMAT=native|text, OUT=<file>
 	$(PYTHON) -m scripts.export $(SFT_DATA) --format $(FORMAT) --out $(or $(OUT),build/$(FORMAT)/$(notdir $(firstword $(SFT_DATA)))) $(EXPORT_ARGS)
@@ -212,19 +226,22 @@ $(STATE)/kto.run: $(KTO_DATA) configs/kto.yaml configs/sizes.yaml $(STATE)/kto.f
 	$(PYTHON) -m scripts.kto $(FLAGS_kto) $(SWITCHES) --run-file $@
 
 ##@ Ship and measure (RUN=runs/<name>; without it the newest finished run)
-.PHONY: gguf serve eval compare rescore ladder
+.PHONY: gguf serve eval report compare rescore ladder
 gguf: $(READY) ## Merge a run and write f16 and QUANTS, each verified by loading it
 	$(PYTHON) -m scripts.gguf $(if $(RUN),--run $(RUN)) --quants "$(QUANTS)"
 
 serve: $(READY) ## Serve a run's GGUF, or MODEL=<file>.gguf, with llama-server
 	$(PYTHON) -m scripts.serve $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) $(SERVE_ARGS)
 
-eval: $(if $(filter llamacpp,$(BACKEND)),$(READY),$(LIGHT)) ## Score a model: BACKEND=llamacpp (own server), ollama, lmstudio, vllm, openai
+eval: $(if $(filter llamacpp,$(BACKEND)),$(READY),$(LIGHT)) ## Score a model: BACKEND=llamacpp (own server), ollama, lmstudio, vllm, openai; PROMPTS, TOOLS=<file>
 	$(PYTHON) -m evaluator --backend $(BACKEND) $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) \
-	  --prompts $(PROMPTS) --format $(FORMAT) $(if $(call on,RESUME),--resume) $(EVAL_ARGS)
+	  --prompts $(PROMPTS) --format $(FORMAT) $(if $(TOOLS),--tools $(TOOLS)) $(if $(call on,RESUME),--resume) $(EVAL_ARGS)
 
-compare: $(LIGHT) ## Pair two evaluations, A=<run> B=<run>: what changed, and is it more than noise?
-	$(PYTHON) -m evaluator.compare $(call needed,A) $(call needed,B) $(COMPARE_ARGS)
+report: $(LIGHT) ## Write an evaluation's Markdown, HTML and JUnit again: RUN=<run> or OUT=<evaluation folder>
+	$(PYTHON) -m evaluator.report $(or $(OUT),$(RUN))
+
+compare: $(LIGHT) ## Pair two evaluations, A=<run> B=<run>: what changed, and is it more than noise? A page too
+	$(PYTHON) -m evaluator.compare $(call needed,A) $(call needed,B) --page $(or $(OUT),build/eval/compare.html) $(COMPARE_ARGS)
 
 rescore: $(LIGHT) ## Judge old answers again, without the model: RUN=<run> or OUT=<evaluation folder>
 	$(PYTHON) -m evaluator.rescore $(or $(OUT),$(RUN))
@@ -235,7 +252,7 @@ ladder: $(READY) ## Base, SFT, KTO, Q8_0, Q5_K_M, Q4_K_M side by side; OUT=<file
 
 ##@ Develop
 .PHONY: test lint format lock bench clean
-test: $(READY) ## Run all tests (no GPU, no network)
+test: $(READY) $(if $(filter cpu,$(PLATFORM)),$(MLX)) ## Run all tests (no GPU, no network)
 	$(PYTHON) -m pytest -n 2 $(TEST_ARGS)
 
 lint: $(LIGHT) ## Check style, and that README names every target and file

@@ -4,16 +4,19 @@
     python -m evaluator --gguf model.gguf                      # starts llama-server itself
     python -m evaluator --run runs/20251122_090000-sft-tiny --prompts full_coverage,tool_combos
     python -m evaluator --backend ollama --model qwen3:4b --format text
+    python -m evaluator --backend vllm --prompts mine.jsonl --tools mine.json
 
-Writes journal.jsonl, results.json and report.md. Exit 0: done; 1: below --min-pass; 2: could not run to the end.
+Writes journal.jsonl, results.json, report.md, report.html and junit.xml. Exit 0: done; 1: below --min-pass,
+or too much lost by the server or without an answer (--max-infra); 2: could not run to the end.
 """
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import click
 
-from lib.cli import command, json_option, log, option, progress
+from lib.cli import command, json_option, log, option
 from lib.env import load_env
 from lib.errors import CannotRun
 
@@ -30,7 +33,11 @@ BUILD = Path("build/eval")
 @option("--url", default="", help="Address of a running server.")
 @option("--host", default="", help="Its host, when --url is not given.")
 @option("--port", type=click.IntRange(0, 65535), default=0, help="Its port; 0: the backend's usual one.")
-@option("--prompts", default="full_coverage", help="Prompt sets or .jsonl files, separated by commas.")
+@option("--prompts", default="full_coverage", help="Prompt sets or files, also BFCL's, separated by commas.")
+@option(
+    "--tools", type=click.Path(path_type=Path), default="configs/tools.json", help="Tools to offer, in any usual form."
+)
+@option("--answers", type=click.Path(path_type=Path), help="BFCL's answers, if not in possible_answer/ beside them.")
 @option("--format", "form", type=click.Choice(["native", "text"]), default="native", help="How calls are written.")
 @option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
 @option("--label", default="", help="Name of this model in tables. Default: the model's name.")
@@ -46,33 +53,30 @@ BUILD = Path("build/eval")
 @option("--repeats", type=click.IntRange(min=1), default=1, help="Attempts per case, each with its own seed.")
 @option("--limit", type=click.IntRange(min=1), help="Ask only the first so many cases.")
 @option("--min-pass", type=click.FloatRange(0, 1), help="Exit 1 when a smaller share passes.")
-@option("--max-infra", type=click.FloatRange(0, 1), default=0.1, help="Exit 2 when a larger share got no answer.")
+@option(
+    "--max-infra",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    help="Exit 1 when the server lost, or did not answer, a larger share.",
+)
 @option("--resume", is_flag=True, help="Go on with the evaluation in --out.")
 @json_option
 def main(as_json, out, resume, min_pass, max_infra, **options):
     """Parses, runs, prints; the work is in evaluator.session."""
+    from evaluator.live import Live
     from evaluator.session import evaluate
 
     load_env()
     settings, home = settings_from(**options)
     out = out or home
-    bar = progress(desc="Asking", unit="attempt" if options["repeats"] > 1 else "case")
-    passed = {"pass": 0, "model_fail": 0}
-
-    def on_record(record: dict, total: int) -> None:
-        if record["outcome"] in passed:
-            passed[record["outcome"]] += 1
-        bar.total = total
-        bar.set_postfix_str(f"{passed['pass']}/{sum(passed.values())} passed", refresh=False)
-        bar.update()
-
+    live = Live(unit="attempt" if options["repeats"] > 1 else "case")
     try:
-        result = evaluate(settings, out, resume, on_record)
+        result = evaluate(settings, out, resume, live)
     except KeyboardInterrupt:
         log(f"Stopped. What was answered is in {out}/; go on with the same command and --resume.")
         raise
     finally:
-        bar.close()
+        live.close()
     show(result, out, as_json)
     raise SystemExit(verdict(result, out, min_pass, max_infra))
 
@@ -117,6 +121,7 @@ def run_gguf(run_name: str, quant: str) -> tuple[Path, Path]:
 
 def show(result: dict, out: Path, as_json: bool) -> None:
     """Summary on stdout, where the files are on stderr."""
+    from evaluator.files import listed
     from evaluator.reports import console_tables, outcome_line
 
     if as_json:
@@ -128,22 +133,37 @@ def show(result: dict, out: Path, as_json: bool) -> None:
         for table in console_tables(result):
             console.print(table)
         console.print(outcome_line(result["summary"]))
-    log(f"Written: {out}/results.json, {out}/report.md")
+    log(listed(out))
 
 
 def verdict(result: dict, out: Path, min_pass: float | None, max_infra: float) -> int:
-    """The exit code: 2 for an evaluation that is no measurement, 1 for a rate below the demanded one, else 0."""
+    """The exit code: 2 for an evaluation that did not end, 1 for too much lost or too low a rate, else 0."""
     summary = result["summary"]
     if result["stopped"]:
         log(f"Error: {result['stopped']}. Go on with the same command and --resume; the answers are in {out}/.")
         return 2
-    if summary["outcomes"]["infra"] > max_infra * summary["attempts"]:
-        log(f"Error: {summary['outcomes']['infra']} of {summary['attempts']} attempts got no answer; see report.md.")
-        return 2
+    lost, unanswered = summary["outcomes"]["server_lost"], summary["outcomes"]["infra"]
+    if lost + unanswered > max_infra * summary["attempts"]:
+        log(
+            f"Error: of {summary['attempts']} attempts the server lost {lost} and left {unanswered} without an answer, "
+            f"more than --max-infra {max_infra:g}: this measures the server, not the model. {_main_fault(result)}"
+        )
+        return 1
     if min_pass is not None and (summary["pass"]["rate"] or 0.0) < min_pass:
         log(f"{summary['pass']['passed']} of {summary['pass']['of']} passed, less than --min-pass {min_pass:g}.")
         return 1
     return 0
+
+
+def _main_fault(result: dict) -> str:
+    """What most of the unanswered attempts died of, with the way out that its message names."""
+    faults = [record["findings"][0] for record in result["records"] if record["outcome"] == "infra"]
+    if not faults:
+        return "The calls that it left in the text are in report.md; try --format text."
+    codes = Counter(fault["code"] for fault in faults)
+    code, count = codes.most_common(1)[0]
+    message = next(fault["message"] for fault in faults if fault["code"] == code)
+    return f"Most often ({count}): {code}: {message}"
 
 
 if __name__ == "__main__":

@@ -1,205 +1,145 @@
 """The five kinds of model server, each asked in its own wire format and answering as one Reply."""
 
-import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
-from lib.transport import Fault, Http
+from evaluator import lmstudio
+from evaluator.llama_server import LlamaCpp
+from evaluator.openai_server import OpenAI, Vllm
+from evaluator.replies import (
+    Offered,
+    Reply,
+    Sampling,
+    as_count,
+    as_dict,
+    as_dicts,
+    as_text,
+    digest,
+    known,
+    ollama_messages,
+    ollama_reply,
+    own_names,
+)
+from lib.transport import Fault
+
+__all__ = ["BACKENDS", "LlamaCpp", "LmStudio", "Ollama", "OpenAI", "Reply", "Sampling", "Vllm"]
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """What is sent with every request, because the servers' own defaults differ."""
+class LmStudio(OpenAI):
+    """LM Studio: its own API tells loaded models from downloaded ones, loads and unloads; /v1 answers."""
 
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
-    max_tokens: int = 512
+    more_context = "load the model with more: --context {tokens}"
+    instance = ""  # the loaded one that is asked, where it has a name of its own
+    ours = ""  # the instance that we loaded
 
-
-@dataclass
-class Reply:
-    """One generation: its text, the calls the server made of it, and why it ended."""
-
-    text: str = ""
-    tool_calls: list = field(default_factory=list)
-    finish: str = ""  # stop, length or tool_calls
-    prompt_tokens: int | None = None
-    reply_tokens: int | None = None
-    raw: dict = field(default_factory=dict)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-class OpenAI:
-    """Any server with /v1/chat/completions."""
-
-    default_url = "http://127.0.0.1:8000"
-    continuation: dict = {}  # extra fields that make a server go on with a last assistant message
-
-    def __init__(self, url: str, model: str = "", timeout: float = 120.0, context: int = 0, key: str = ""):
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self.http = Http(url.rstrip("/").removesuffix("/v1"), timeout, headers)
-        self.model = model
-        self.context = context  # tokens; used where a request may set it
+    def offered(self) -> list[Offered]:
+        return lmstudio.offered(self.http) or super().offered()
 
     def models(self) -> list[str]:
-        """The names the server offers, best first."""
-        listed = self.http.get("/v1/models", timeout=10).get("data")
-        return [entry["id"] for entry in listed or [] if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
+        """The loaded ones, or all when none is loaded."""
+        found = self.offered()
+        return [model.name for model in found if model.loaded] or [model.name for model in found]
 
-    def ready(self) -> None:
-        """Nothing, or a Fault when the server does not answer."""
-        self.http.get("/v1/models", timeout=10)
+    def named(self, name: str, names: list[str]) -> str:
+        return name if name in names or any(name in model.instances for model in self.offered()) else ""
+
+    def usual(self, offered: list[Offered]) -> str:
+        """One of several that are merely downloaded would be taken at random, and loaded."""
+        return "" if len(offered) > 1 and offered[0].loaded is False else offered[0].name
+
+    def _mine(self) -> Offered | None:
+        return next((m for m in self.offered() if self.model == m.name or self.model in m.instances), None)
+
+    def prepare(self) -> None:
+        """A loaded model is taken as it is, unless its context is smaller than the one asked for."""
+        model = self._mine()
+        if model is None or model.loaded is None:
+            return
+        if model.loaded and (model.context is None or model.context >= self.context):
+            own = self.model in model.instances or not model.instances
+            self.instance = self.model if own else model.instances[0]
+            return
+        self.instance, context = lmstudio.load(self.http, model.name, self.context)
+        self.ours, self.window = self.instance, context or 0
+
+    def release(self) -> None:
+        if self.ours:
+            lmstudio.unload(self.http, self.ours)
+            self.ours = ""
 
     def slots(self) -> int:
-        """How many requests it works on at once, as far as it says."""
-        return 1
+        model = self._mine()
+        return (model.facts.get("parallel") if model else None) or 1
 
     def fingerprint(self) -> dict:
-        """What identifies the server and its model."""
-        for entry in self.http.get("/v1/models", timeout=10).get("data") or []:
-            if isinstance(entry, dict) and entry.get("id") == self.model:
-                return {"model": self.model, "context": entry.get("max_model_len")}
-        return {"model": self.model}
+        model = self._mine()
+        if model is None or model.loaded is None:
+            return super().fingerprint()
+        facts = {name: value for name, value in model.facts.items() if name != "parallel"}
+        said = known(context=self.window or model.context, quantization=model.quantization, tools=model.tools)
+        return {"model": self.model, **said, **facts}
+
+    def payload(self, messages: list[dict], sampling: Sampling, stop: tuple[str, ...]) -> dict:
+        return super().payload(messages, sampling, stop) | ({"model": self.instance} if self.instance else {})
 
     def chat(
         self, messages: list[dict], tools: list[dict] | None, sampling: Sampling, stop: tuple[str, ...] = ()
     ) -> Reply:
-        payload = {"model": self.model, "messages": messages, "stream": False, **vars(sampling)}
-        if tools:
-            payload["tools"] = tools
-        if stop:
-            payload["stop"] = list(stop)
-        return openai_reply(self.http.post("/v1/chat/completions", payload))
-
-    def go_on(self, question: str, so_far: str, sampling: Sampling, stop: tuple[str, ...]) -> Reply:
-        """The text that follows so_far in the assistant's turn."""
-        messages = [{"role": "user", "content": question}]
-        if so_far:
-            messages.append({"role": "assistant", "content": so_far})
-        payload = {"model": self.model, "messages": messages, "stream": False, "stop": list(stop), **vars(sampling)}
-        if so_far:
-            payload |= self.continuation
-        return openai_reply(self.http.post("/v1/chat/completions", payload))
-
-
-class Vllm(OpenAI):
-    """vLLM, which needs to be told that the last assistant message is to be continued."""
-
-    continuation = {"continue_final_message": True, "add_generation_prompt": False}
-
-
-class LmStudio(OpenAI):
-    """LM Studio: its own model list tells the loaded models from the merely downloaded ones."""
-
-    default_url = "http://127.0.0.1:1234"
-
-    def _listed(self) -> list[dict]:
-        try:
-            listed = self.http.get("/api/v0/models", timeout=10).get("data")
-        except Fault:
-            return []
-        return [entry for entry in listed or [] if isinstance(entry, dict) and entry.get("id")]
-
-    def models(self) -> list[str]:
-        loaded = [entry["id"] for entry in self._listed() if entry.get("state") == "loaded"]
-        return loaded or super().models()
-
-    def fingerprint(self) -> dict:
-        for entry in self._listed():
-            if entry["id"] == self.model:
-                kept = ("quantization", "arch", "loaded_context_length", "max_context_length", "capabilities")
-                return {"model": self.model, **{name: entry[name] for name in kept if name in entry}}
-        return super().fingerprint()
-
-
-class LlamaCpp(OpenAI):
-    """llama-server."""
-
-    default_url = "http://127.0.0.1:8080"
-    grammar = ""  # what a turn in the text form is held to, in GBNF; native calls are held by the server itself
-
-    def ready(self) -> None:
-        self.http.get("/health", timeout=10)
-
-    def _props(self) -> dict:
-        return self.http.get("/props", timeout=10)
-
-    def models(self) -> list[str]:
-        """The one it was started with; it answers whatever name is asked for."""
-        return [os.path.basename(str(self._props().get("model_path") or "model"))]
-
-    def slots(self) -> int:
-        return _count(self._props().get("total_slots")) or 1
-
-    def fingerprint(self) -> dict:
-        import hashlib
-
-        props = self._props()
-        settings = props.get("default_generation_settings")
-        template = props.get("chat_template")
-        return {
-            "model": self.model or os.path.basename(str(props.get("model_path", ""))),
-            "build": props.get("build_info"),
-            "context": settings.get("n_ctx") if isinstance(settings, dict) else None,
-            "slots": props.get("total_slots"),
-            "template_sha256": hashlib.sha256(template.encode()).hexdigest() if isinstance(template, str) else None,
-        }
-
-    def go_on(self, question: str, so_far: str, sampling: Sampling, stop: tuple[str, ...]) -> Reply:
-        """As above, on the raw prompt: the template's own turn marks, then the very text the model trained on."""
-        prompt = self.http.post("/apply-template", {"messages": [{"role": "user", "content": question}]}).get("prompt")
-        if not isinstance(prompt, str):
-            raise Fault("not-json", "/apply-template answered without a prompt")
-        settings = {**vars(sampling), "n_predict": sampling.max_tokens}
-        if self.grammar:
-            settings["grammar"] = self.grammar
-        body = self.http.post(
-            "/completion", {"prompt": prompt + so_far, "stream": False, "stop": list(stop), **settings}
-        )
-        return Reply(
-            text=_text(body.get("content")),
-            finish="length" if body.get("stop_type") == "limit" else "stop",
-            prompt_tokens=_count(body.get("tokens_evaluated")),
-            reply_tokens=_count(body.get("tokens_predicted")),
-            raw={name: body[name] for name in ("content", "stop_type", "stopping_word", "truncated") if name in body},
-        )
+        return own_names(super().chat(messages, tools, sampling, stop), tools)
 
 
 class Ollama(OpenAI):
     """Ollama through its native API, the only one that takes a context length."""
 
-    default_url = "http://127.0.0.1:11434"
+    more_context = "give it more: --context {tokens} (num_ctx)"
+    looked = False  # for the context of the loaded model
 
-    def models(self) -> list[str]:
-        listed = self.http.get("/api/tags", timeout=10).get("models")
-        return [
-            entry["name"] for entry in listed or [] if isinstance(entry, dict) and isinstance(entry.get("name"), str)
+    def offered(self) -> list[Offered]:
+        loaded = {as_text(entry.get("name")): entry for entry in as_dicts(self._told("/api/ps").get("models"))}
+        found = [
+            Offered(
+                name=entry["name"],
+                loaded=entry["name"] in loaded,
+                context=as_count(loaded.get(entry["name"], {}).get("context_length")),
+                quantization=as_dict(entry.get("details")).get("quantization_level"),
+                facts=known(digest=entry.get("digest")),
+            )
+            for entry in as_dicts(self.http.get("/api/tags", timeout=10).get("models"))
+            if isinstance(entry.get("name"), str)
         ]
+        return sorted(found, key=lambda model: not model.loaded)
+
+    def described(self, model: Offered) -> Offered:
+        """The same with its capabilities and the digest of its template."""
+        shown = self._told("/api/show", {"model": model.name})
+        able = shown.get("capabilities")
+        facts = known(template_sha256=digest(shown.get("template")), parameters_sha256=digest(shown.get("parameters")))
+        tools = "tools" in able if isinstance(able, list) else None
+        return replace(model, tools=tools, facts=model.facts | facts)
+
+    def named(self, name: str, names: list[str]) -> str:
+        """A name without a tag means the tag latest."""
+        return next((known_name for known_name in (name, f"{name}:latest") if known_name in names), "")
 
     def ready(self) -> None:
         self.http.get("/api/tags", timeout=10)
 
+    def slots(self) -> int:
+        """Only the server's own environment says it; where it runs on this machine that may be ours."""
+        given = os.environ.get("OLLAMA_NUM_PARALLEL", "")
+        return max(1, int(given)) if given.isdecimal() else 1
+
     def fingerprint(self) -> dict:
         found: dict[str, Any] = {"model": self.model, "context": self.context or None}
-        for entry in self.http.get("/api/tags", timeout=10).get("models") or []:
-            if isinstance(entry, dict) and entry.get("name") == self.model:
-                details = entry.get("details")
-                found["digest"] = entry.get("digest")
-                found["quantization"] = details.get("quantization_level") if isinstance(details, dict) else None
-        return found
+        for model in self.offered():
+            if model.name == self.model:
+                model = self.described(model)
+                found |= {"context": self.context or model.context, "quantization": model.quantization, **model.facts}
+                found |= known(tools=model.tools)
+        return found | known(build=as_text(self._told("/api/version").get("version")) or None)
 
-    def chat(
-        self, messages: list[dict], tools: list[dict] | None, sampling: Sampling, stop: tuple[str, ...] = ()
-    ) -> Reply:
+    def payload(self, messages: list[dict], sampling: Sampling, stop: tuple[str, ...]) -> dict:
         options: dict[str, Any] = {
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
@@ -210,10 +150,23 @@ class Ollama(OpenAI):
             options["num_ctx"] = self.context
         if stop:
             options["stop"] = list(stop)
-        payload = {"model": self.model, "messages": ollama_messages(messages), "stream": False, "options": options}
-        if tools:
-            payload["tools"] = tools
-        return ollama_reply(self.http.post("/api/chat", payload))
+        return {"model": self.model, "messages": ollama_messages(messages), "stream": False, "options": options}
+
+    def chat(
+        self, messages: list[dict], tools: list[dict] | None, sampling: Sampling, stop: tuple[str, ...] = ()
+    ) -> Reply:
+        payload = self.payload(messages, sampling, stop) | ({"tools": tools} if tools else {})
+        reply = ollama_reply(self.http.post("/api/chat", payload))
+        if not (self.window or self.context or self.looked):  # it is loaded now, so the server knows its context
+            self.looked = True
+            self.window = next((m.context for m in self._loaded() if m.name == self.model), None) or 0
+        return reply
+
+    def _loaded(self) -> list[Offered]:
+        try:
+            return self.offered()
+        except Fault:
+            return []
 
     def go_on(self, question: str, so_far: str, sampling: Sampling, stop: tuple[str, ...]) -> Reply:
         messages = [{"role": "user", "content": question}]
@@ -223,62 +176,3 @@ class Ollama(OpenAI):
 
 
 BACKENDS = {"llamacpp": LlamaCpp, "ollama": Ollama, "lmstudio": LmStudio, "vllm": Vllm, "openai": OpenAI}
-
-
-def openai_reply(body: dict) -> Reply:
-    """The Reply in a /v1/chat/completions body; a Fault when there is no message, or nothing was generated."""
-    choices = body.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
-    message = choice.get("message")
-    if not isinstance(message, dict):
-        raise Fault("empty", "the answer holds no message", 200, retry=True)
-    usage = body.get("usage") if isinstance(body.get("usage"), dict) else {}
-    reply = Reply(
-        text=_text(message.get("content")),
-        tool_calls=message["tool_calls"] if isinstance(message.get("tool_calls"), list) else [],
-        finish=choice["finish_reason"] if isinstance(choice.get("finish_reason"), str) else "",
-        prompt_tokens=_count(usage.get("prompt_tokens")),
-        reply_tokens=_count(usage.get("completion_tokens")),
-        raw={"message": message, "finish_reason": choice.get("finish_reason")},
-    )
-    return _not_empty(reply, bool(message.get("reasoning_content") or message.get("reasoning")))
-
-
-def ollama_reply(body: dict) -> Reply:
-    """The Reply in an /api/chat body of Ollama; a Fault when there is no message, or nothing was generated."""
-    message = body.get("message")
-    if not isinstance(message, dict):
-        raise Fault("empty", "the answer holds no message", 200, retry=True)
-    reply = Reply(
-        text=_text(message.get("content")),
-        tool_calls=message["tool_calls"] if isinstance(message.get("tool_calls"), list) else [],
-        finish=body["done_reason"] if isinstance(body.get("done_reason"), str) else "",
-        prompt_tokens=_count(body.get("prompt_eval_count")),
-        reply_tokens=_count(body.get("eval_count")),
-        raw={"message": message, "done_reason": body.get("done_reason")},
-    )
-    return _not_empty(reply, bool(message.get("thinking")))
-
-
-def _not_empty(reply: Reply, thought: bool) -> Reply:
-    if not (reply.text or reply.tool_calls or thought or reply.reply_tokens):
-        raise Fault("empty", "the server answered 200 without generating anything", 200, retry=True)
-    return reply
-
-
-def ollama_messages(messages: list[dict]) -> list[dict]:
-    """The same conversation as Ollama's native API wants it: arguments as objects, `tool_name` on results."""
-    names: dict[str, str] = {}
-    converted = []
-    for message in messages:
-        message = dict(message)
-        if message.get("tool_calls"):
-            calls = [dict(call["function"]) for call in message["tool_calls"]]
-            names |= {call["id"]: call["function"]["name"] for call in message["tool_calls"]}
-            message["tool_calls"] = [
-                {"function": {**call, "arguments": json.loads(call["arguments"])}} for call in calls
-            ]
-        if message["role"] == "tool":
-            message["tool_name"] = names.get(message.pop("tool_call_id", ""), "")
-        converted.append(message)
-    return converted

@@ -2,20 +2,31 @@
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from evaluator.bfcl import Question, is_question, question_from_row, read_answers
 from evaluator.values import MODES, fault_of
 from lib.errors import CannotRun
 from lib.jsonl import read_rows
 from lib.toolset import Toolset
 from lib.vault import Vault
+from lib.vault.execute import TOOLS as SIMULATED
 
 PROMPTS = Path(__file__).parent / "prompts"
 KEYS = {"id", "question", "tags", "tools", "arguments", "vault", "gold", "goal"}
 GOAL_KEYS = {"exists", "missing", "contains", "lacks", "state", "reply", "asks"}
+TOLD_GOALS = {"reply", "asks"}  # what the reply alone decides
+SHAPES = {
+    "tags": (list, str, "a list of texts"),
+    "tools": (list, str, "a list of names"),
+    "arguments": (list, dict, "a list with an object for each call: what is accepted for its parameters"),
+    "gold": (list, dict, "a list of calls, each with name and arguments"),
+    "goal": (dict, str, "an object"),
+}
 _REFERENCE = re.compile(r"\$\{(\d+)\.([\w.]+)\}")
 
 
@@ -37,6 +48,18 @@ class Case:
     goal: dict = field(default_factory=dict)
     vault: dict = field(default_factory=dict)
 
+    functions = ()  # the tools of this case alone; none, so those of the run are offered
+
+    @property
+    def runs(self) -> bool:
+        """Whether its calls are run: without vault and gold plan they are held to schema and arguments alone."""
+        return bool(self.vault or self.gold)
+
+    @property
+    def messages(self) -> list[dict]:
+        """What the model is sent."""
+        return [{"role": "user", "content": self.question}]
+
     @cached_property
     def _start(self) -> Vault:
         return Vault.from_dict(self.vault)
@@ -56,21 +79,33 @@ class Case:
         return {**{name: value for name, value in gold.items() if name not in ruled}, **rules}
 
 
-def load_cases(names: list[str], toolset: Toolset, limit: int | None = None) -> list[Case]:
-    """The cases of the named sets (or files), in order; a fault in a file is refused with its line."""
-    cases: list[Case] = []
+def load_cases(
+    names: list[str], toolset: Toolset, limit: int | None = None, answers: Path | None = None
+) -> list[Case | Question]:
+    """The cases of the named sets (or files), in order; a fault in a file is refused with its line.
+
+    answers: the file of BFCL's possible answers, where they do not lie beside the questions.
+    """
+    cases: list[Case | Question] = []
     for name in names:
-        path = Path(name) if name.endswith(".jsonl") else PROMPTS / f"{name}.jsonl"
+        path = Path(name) if name.endswith((".jsonl", ".json")) else PROMPTS / f"{name}.jsonl"
         if not path.is_file():
             known = ", ".join(sorted(found.stem for found in PROMPTS.glob("*.jsonl")))
-            raise CannotRun(f"No prompt set {name}. There are: {known}; or give a file that ends in .jsonl.")
+            raise CannotRun(f"No prompt set {name}. There are: {known}; or give a file that ends in .jsonl or .json.")
         fixtures: dict[str, dict] = {}
+        truths = None
         for line, row in read_rows(path):
             try:
+                if is_question(row):
+                    truths = truths or read_answers(path, answers)
+                    cases.append(question_from_row(row, path, truths))
+                    continue
+                _check_shape(row)
                 cases.append(case_from_row(row, path, fixtures, toolset))
+                _check_runs(cases[-1], toolset)
             except ValueError as error:
                 raise CannotRun(f"{path}:{line}: {error}") from None
-    twice = {case.id for case in cases if sum(other.id == case.id for other in cases) > 1}
+    twice = [name for name, count in Counter(case.id for case in cases).items() if count > 1]
     if twice:
         raise CannotRun(f"These case ids occur twice: {', '.join(sorted(twice))}.")
     return cases[:limit]
@@ -107,6 +142,30 @@ def case_from_row(row: dict, path: Path, fixtures: dict[str, dict], toolset: Too
         goal=row.get("goal", {}),
         vault=_fixture(row.get("vault", {}), path, fixtures),
     )
+
+
+def _check_shape(row: dict) -> None:
+    """ValueError when a key holds another kind of JSON than it should."""
+    for key, (kind, each, words) in SHAPES.items():
+        value = row.get(key, kind())
+        if not isinstance(value, kind) or not all(isinstance(item, each) for item in value):
+            raise ValueError(f"{key} must be {words}")
+    for call in row.get("gold", []):
+        if not isinstance(call.get("name"), str) or not isinstance(call.get("arguments"), dict):
+            raise ValueError("gold must be a list of calls, each with name and arguments")
+
+
+def _check_runs(case: Case, toolset: Toolset) -> None:
+    """ValueError when a case wants its calls run that cannot be run, or judges a vault that it does not have."""
+    foreign = [name for name in case.tools if toolset.tools[name].foreign or name not in SIMULATED]
+    if case.runs and foreign:
+        raise ValueError(f"{foreign[0]} cannot be run here; leave vault and gold out: calls are then only compared")
+    if not case.runs and (goals := case.goal.keys() - TOLD_GOALS):
+        raise ValueError(f"without a vault nothing decides the goals {', '.join(sorted(goals))}")
+    try:
+        case.fresh_vault()
+    except CannotRun as error:
+        raise ValueError(error.message) from None
 
 
 def _check_rules(rules: dict) -> None:

@@ -3,6 +3,7 @@
 \b
     python -m evaluator.compare runs/20251122_101500-sft-tiny runs/20251122_110000-kto-tiny
     python -m evaluator.compare build/eval/old/results.json build/eval/new --max-regressions 2
+    python -m evaluator.compare A B --page build/eval/compare.html
 
 A is the reference, B the candidate: results.json, an evaluation's folder, or a run's folder. Exit 0: B may replace A;
 1: B is worse beyond noise, or breaks a limit; 2: no comparison (no common cases, or too many without a clean answer).
@@ -22,13 +23,15 @@ from lib.cli import command, json_option, log, option
 @option("--max-drop", type=click.FloatRange(0, 1), help="Exit 1 when the pass rate drops by more, e.g. 0.05.")
 @option("--max-regressions", type=click.IntRange(min=0), help="Exit 1 when more cases pass in A and fail in B.")
 @option("--alpha", type=click.FloatRange(0, 1), default=0.05, help="Chance of calling noise a difference.")
+@click.option("--page", "target", type=click.Path(path_type=Path), help="Write both to a page, flips first.")
 @json_option
-def main(a, b, max_drop, max_regressions, alpha, as_json):
+def main(a, b, max_drop, max_regressions, alpha, target, as_json):
     """Compares and prints; the work is in evaluator.comparison."""
     from evaluator.comparison import compare, faults, too_unclean
     from evaluator.results import read_result, result_file
 
-    found = compare(read_result(a), read_result(b), alpha)
+    results = [read_result(a), read_result(b)]
+    found = compare(*results, alpha)
     for side, place in (("a", a), ("b", b)):
         found[side]["path"] = str(result_file(place))
     unclean, broken = too_unclean(found), faults(found, max_drop, max_regressions)
@@ -39,12 +42,23 @@ def main(a, b, max_drop, max_regressions, alpha, as_json):
         click.echo(json.dumps(found | {"faults": broken, "exit": code}, ensure_ascii=False))
     else:
         click.echo("\n".join(lines_of(found)))
+    if target:
+        write_page(target, results, alpha)
     if unclean:
         log(f"Error: {unclean}. Evaluate again with --resume.")
     else:
         for fault in broken:
             log(f"Not good enough: {fault}.")
     raise SystemExit(code)
+
+
+def write_page(target: Path, results: list[dict], alpha: float) -> None:
+    """Both results on one page."""
+    from evaluator.page import page
+    from lib.jsonl import write_text
+
+    write_text(target, page(results, alpha))
+    log(f"Written: {target}")
 
 
 def lines_of(found: dict) -> list[str]:

@@ -25,7 +25,8 @@ COMPARED_SETTINGS = (
     "top_p",
     "seed",
 )
-MODEL_FACTS = ("model", "digest", "quantization", "arch")  # of a fingerprint: what one means to compare
+MODEL_FACTS = ("model", "digest", "quantization", "arch", "size")  # of a fingerprint: what one means to compare
+ASKED_FACTS = ("sampling",)  # of a fingerprint: compared by the settings already
 
 
 def compare(a: dict, b: dict, alpha: float = 0.05) -> dict:
@@ -113,13 +114,22 @@ def differing(results: list[dict]) -> list[str]:
     warnings = [f"{result['label']} is not complete: {result['stopped']}" for result in results if result["stopped"]]
     settings = [LATER | result["settings"] for result in results]
     servers = [result.get("fingerprint") or {} for result in results]
-    facts = dict.fromkeys(name for server in servers for name in server if name not in MODEL_FACTS)
+    facts = dict.fromkeys(name for server in servers for name in server if name not in MODEL_FACTS + ASKED_FACTS)
     for dicts, names, what in ((settings, COMPARED_SETTINGS, ""), (servers, facts, "the server's ")):
         for name in names:
             values = list(dict.fromkeys(_shown(each.get(name)) for each in dicts))
             if len(values) > 1:
                 warnings.append(f"the results differ in {what}{name}: {', '.join(values)}")
-    return warnings
+    return warnings + _other_weights(results, servers)
+
+
+def _other_weights(results: list[dict], servers: list[dict]) -> list[str]:
+    """A model that was pulled or made again under the same name on a server that is not ours."""
+    named = {server.get("model") for server in servers}
+    digests = {server.get("digest") for server in servers} - {None}
+    if len(named) > 1 or len(digests) < 2 or any(result["settings"].get("gguf") for result in results):
+        return []
+    return [f"the name {named.pop()} stands for different weights: {', '.join(sorted(map(_shown, digests)))}"]
 
 
 def _shown(value: object) -> str:

@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from evaluator.backends import OpenAI, Reply, Sampling
 from evaluator.cases import Case
 from evaluator.checkers import MadeCall
+from evaluator.openai_server import OpenAI
 from evaluator.parsing import FoundCall, delivered_calls, find_calls
+from evaluator.replies import Reply, Sampling
+from evaluator.truncation import context_for, cut
 from lib.chat import dump_arguments
 from lib.toolset import Toolset
 from lib.transport import Fault, with_retries
@@ -39,6 +41,7 @@ class Conversation:
     """What was said and done. `lost`: the server did not deliver a call that the model's text holds."""
 
     vault: Vault
+    runs: bool = True  # whether calls are run; without it they have no results
     calls: list[MadeCall] = field(default_factory=list)
     steps: list[dict] = field(default_factory=list)
     reply: str = ""
@@ -47,7 +50,9 @@ class Conversation:
 
     def run(self, found: FoundCall) -> MadeCall:
         """The call with its result; one that is not even JSON is not run."""
-        if found.arguments is None or found.problem:
+        if not self.runs:
+            result = {}
+        elif found.arguments is None or found.problem:
             result = {"success": False, "error": found.problem or "arguments must be a JSON object"}
         else:
             result = execute(self.vault, found.name, found.arguments)
@@ -72,29 +77,35 @@ class Conversation:
 
 
 def heard(text: str, tool_calls: list, form: str) -> tuple[list[FoundCall], list[FoundCall]]:
-    """(delivered calls, calls that the server left in the text) of one reply; the text form knows one call a reply."""
+    """(delivered calls, calls that the server left in the text) of one reply; the text form knows one call a reply.
+
+    Beside a delivered call JSON in a code fence only shows what was called.
+    """
     if form == "text":
         return find_calls(text)[:1], []
     delivered = delivered_calls(tool_calls)
     seen = {(call.name, _key(call.arguments)) for call in delivered}
-    return delivered, [call for call in find_calls(text) if (call.name, _key(call.arguments)) not in seen]
+    left = [call for call in find_calls(text) if not (delivered and call.source == "fenced")]
+    return delivered, [call for call in left if (call.name, _key(call.arguments)) not in seen]
 
 
 def ask_native(case: Case, asking: Asking) -> Conversation:
     """The case asked with `tools` in the request."""
-    talk = Conversation(case.fresh_vault())
-    messages: list[dict] = [{"role": "user", "content": case.question}]
-    tools = asking.toolset.openai_tools()
+    talk = Conversation(case.fresh_vault(), case.runs)
+    messages: list[dict] = list(case.messages)
+    tools = list(case.functions) or asking.toolset.openai_tools()
+    read = 0
     for _ in range(asking.max_steps):
         started = time.monotonic()
-        reply, error = _served(asking, messages, tools)
+        reply, error = _served(asking, messages, tools, read)
+        read = reply.prompt_tokens or 0
         delivered, left = heard(reply.text, reply.tool_calls, "native")
         talk.lost |= bool(left)
         calls = [talk.run(found) for found in delivered + left]
         more = {"error": error} if error else {}
         talk.record(list(messages), reply, started, calls, delivered=len(delivered), **more)
         talk.reply, talk.cut_off = reply.text, reply.finish == "length"
-        if not calls or talk.cut_off:
+        if not calls or talk.cut_off or not case.runs:
             break
         messages += _exchange(len(messages), "" if left else reply.text, calls)
     return talk
@@ -104,25 +115,44 @@ def _key(arguments: dict | None) -> str:
     return json.dumps(arguments, sort_keys=True)
 
 
-def _served(asking: Asking, messages: list[dict], tools: list[dict]) -> tuple[Reply, str]:
-    """The server's reply, and the error it gave in its place, if the model's words could still be had."""
+def _served(asking: Asking, messages: list[dict], tools: list[dict], read: int) -> tuple[Reply, str]:
+    """The server's reply, and the error it gave in its place, if the model's words could still be had.
+
+    read: prompt tokens of the step before.
+    """
     try:
         reply = with_retries(lambda: asking.backend.chat(messages, tools, asking.sampling), asking.sleep)
     except Fault as fault:
         if fault.text is not None:
-            return Reply(text=fault.text, finish="error"), str(fault)
+            return Reply(text=_whole_call(fault.text), finish="error"), str(fault)
         if not fault.hidden:
             raise
-        return _without_tools(asking, messages), str(fault)
-    swallowed = not reply.text and not reply.tool_calls and (reply.reply_tokens or 0) > SUSPICIOUS_TOKENS
-    if swallowed and reply.finish != "length":
-        return _without_tools(asking, messages), "the server generated text but delivered none of it"
+        return _without_tools(asking, messages, tools), str(fault)
+    # Thoughts of earlier turns are dropped by some templates, so only what the model did not write must be there.
+    _refuse_cut(asking, reply, [each["content"] for each in messages if each["role"] != "assistant"], tools, read)
+    vanished = (reply.reply_tokens or 0) > SUSPICIOUS_TOKENS or reply.finish == "tool_calls"
+    if not reply.text and not reply.tool_calls and vanished and reply.finish != "length":
+        return _without_tools(asking, messages, tools), "the server generated text but delivered none of it"
     return reply, ""
 
 
-def _without_tools(asking: Asking, messages: list[dict]) -> Reply:
-    """The same conversation asked once more without `tools`, so that the server passes the text on as it is."""
-    return with_retries(lambda: asking.backend.chat(messages, None, asking.sampling), asking.sleep)
+def _whole_call(text: str) -> str:
+    """The rest of a call that an error body begins behind its opening mark gets the mark back."""
+    return f"<tool_call>{text}" if text.lstrip().startswith("{") and not find_calls(text) else text
+
+
+def _without_tools(asking: Asking, messages: list[dict], tools: list[dict]) -> Reply:
+    """The same conversation asked once more so that the server passes the text on as it is."""
+    return with_retries(lambda: asking.backend.bare(messages, tools, asking.sampling), asking.sleep)
+
+
+def _refuse_cut(asking: Asking, reply: Reply, texts: list[str], tools: list[dict] | None, before: int) -> None:
+    """A Fault when the server has not read all that was sent: the answer is then not the model's to answer for."""
+    backend = asking.backend
+    why, needed = cut(reply, texts, tools, backend.window, before)
+    if why:
+        tokens = max(context_for(needed, asking.sampling.max_tokens), 2 * backend.window)
+        raise Fault("truncated", f"{why}; {backend.more_context.format(tokens=tokens)}")
 
 
 def _exchange(turn: int, text: str, calls: list[MadeCall]) -> list[dict]:
@@ -145,7 +175,7 @@ def _exchange(turn: int, text: str, calls: list[MadeCall]) -> list[dict]:
 
 def ask_text(case: Case, asking: Asking) -> Conversation:
     """The case asked as plain text; every true result goes where the model's own would have stood."""
-    talk = Conversation(case.fresh_vault())
+    talk = Conversation(case.fresh_vault(), case.runs)
     so_far = ""
     for _ in range(asking.max_steps):
         started = time.monotonic()
@@ -154,11 +184,12 @@ def ask_text(case: Case, asking: Asking) -> Conversation:
             lambda written=written: asking.backend.go_on(case.question, written, asking.sampling, STOP_AT_RESULT),
             asking.sleep,
         )
+        _refuse_cut(asking, reply, [case.question, so_far], None, 0)
         found, _ = heard(reply.text, [], "text")
         calls = [talk.run(call) for call in found]
         talk.record({"question": case.question, "so_far": so_far}, reply, started, calls)
         talk.reply, talk.cut_off = reply.text, reply.finish == "length" and not found
-        if not found or found[0].problem:
+        if not found or found[0].problem or not case.runs:
             break
         # The blank line behind a result is the model's own: a prompt that ends in it is split into other tokens.
         so_far += "" if not so_far or reply.text.startswith("\n") else "\n\n"

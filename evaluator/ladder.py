@@ -23,13 +23,14 @@ from lib.errors import CannotRun
 @option("--prompts", default="full_coverage", help="Prompt sets or .jsonl files, separated by commas.")
 @option("--format", "form", type=click.Choice(["native", "text"]), help="How calls are written. Default: as trained.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted evaluation.")
-@option("--out", type=click.Path(path_type=Path), default="build/eval/ladder.md", help="The table as Markdown.")
+@option("--out", type=click.Path(path_type=Path), default="build/eval/ladder.md", help="The table; beside it a page.")
 @click.option("--failures", "rows_to", type=click.Path(path_type=Path), help="Write failed attempts as KTO rows.")
 @click.option("--allow-evaluation-prompts", is_flag=True, help="... even for requests that the evaluation asks.")
 @json_option
 def main(results, run_name, prompts, form, resume, out, rows_to, allow_evaluation_prompts, as_json):
     """Evaluates, compares, prints; the work is in evaluator.rungs."""
     from evaluator.comparison import differing
+    from evaluator.page import page
     from evaluator.results import read_result, result_file
     from evaluator.rungs import as_markdown, climbed
     from lib.jsonl import write_text
@@ -42,12 +43,13 @@ def main(results, run_name, prompts, form, resume, out, rows_to, allow_evaluatio
     for warning in warnings:
         log(f"Warning: {warning}")
     write_text(out, as_markdown(steps, warnings, missing))
+    write_text(out.with_suffix(".html"), page(read))
     exported = export(read, rows_to, allow_evaluation_prompts) if rows_to else None
     if as_json:
         show_json(steps, [str(result_file(place)) for place in found], missing, exported)
     else:
         show(steps, missing)
-    log(f"Written: {out}")
+    log(f"Written: {out}, {out.with_suffix('.html')}")
 
 
 def evaluated(run_name: str, prompts: str, form: str | None, resume: bool) -> tuple[dict[Path, str], list]:

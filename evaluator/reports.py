@@ -1,16 +1,19 @@
 """What a run found, for people: Markdown file, console tables, and one table of several runs."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evaluator.results import read_result
+from evaluator.shown import shown, visible
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 MAX_FAILURES_SHOWN = 200
+CLIPPED = 300  # characters of a text in a report
 REPEATED = (
     "Each case was tried several times. Rates count attempts, and their intervals take the attempts at one case "
     "together. pass@k: one of k attempts passes; pass^k: all of them do."
@@ -99,7 +102,7 @@ def markdown_report(result: dict) -> str:
         "## Settings",
         markdown_table(["setting", "value"], [(key, _cell(value)) for key, value in facts.items()]),
     ]
-    return "\n\n".join(parts) + "\n"
+    return visible("\n\n".join(parts)) + "\n"
 
 
 def _cell(value: object) -> str:
@@ -109,17 +112,27 @@ def _cell(value: object) -> str:
 def _failure(record: dict) -> str:
     again = f", attempt {record['attempt']}" if record.get("attempt", 1) > 1 else ""
     lines = [f"### {record['id']}{again}: {record['outcome']}", f"> {record['question']}".replace("\n", "\n> ")]
-    lines += [f"- `{finding['code']}` {finding['message']}" for finding in record["findings"]]
+    lines += [f"- `{finding['code']}` {_plain(finding['message'])}" for finding in record["findings"]]
     for call in record["calls"]:
         arguments = {name: value for name, value in (call["arguments"] or {}).items() if name != "context"}
-        lines.append(f"- called `{call['name']}` with `{_clipped(json.dumps(arguments, ensure_ascii=False))}`")
+        lines.append(f"- called {_code(call['name'])} with {_code(json.dumps(arguments, ensure_ascii=False))}")
     if not record["calls"] and record["reply"].strip():
-        lines.append(f"- said: {_clipped(' '.join(record['reply'].split()))}")
+        lines.append(f"- said: {_plain(record['reply'])}")
+    if record.get("changes"):
+        lines.append(f"- in the vault: {_plain(record['changes'])}")
     return "\n".join(lines).replace("\n-", "\n\n-", 1)
 
 
-def _clipped(text: str, limit: int = 300) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}…"
+def _plain(text: str) -> str:
+    """A foreign text on one line, shortened, without what Markdown would take for a tag."""
+    return " ".join(shown(text, CLIPPED).split()).replace("<", "&lt;")
+
+
+def _code(text: str) -> str:
+    """A foreign text as a code span that it cannot end."""
+    text = " ".join(shown(text, CLIPPED).split())
+    ticks = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{ticks} {text} {ticks}" if "`" in text else f"`{text}`"
 
 
 def console_tables(result: dict) -> list["Table"]:

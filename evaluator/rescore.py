@@ -19,12 +19,13 @@ from lib.errors import CannotRun
 
 @command(help=__doc__)
 @click.argument("folders", nargs=-1, metavar="[FOLDER]...", type=click.Path(path_type=Path))
-@click.option("--write", is_flag=True, help="Write results.json and report.md anew.")
+@click.option("--write", is_flag=True, help="Write results and reports anew.")
 @option("--prompts", default="", help="Prompt sets or .jsonl files, where the journal's names do not find them.")
 @json_option
 def main(folders, write, prompts, as_json):
     """Judges again and prints; the work is in evaluator.rescoring."""
     from evaluator import rescoring
+    from evaluator.files import listed
     from evaluator.results import JOURNAL, evaluations
     from lib.runs import finished_run
     from lib.toolset import load_toolset
@@ -41,7 +42,7 @@ def main(folders, write, prompts, as_json):
             click.echo("\n".join(lines_of(one)))
         if write:
             rescoring.write(one)
-            log(f"Written: {one.folder}/results.json, {one.folder}/report.md")
+            log(listed(one.folder))
     if not write and any(one.changed for one in done):
         log("Nothing was written; --write takes the new verdicts over.")
     raise SystemExit(1 if not write and any(one.changed for one in done) else 0)

@@ -5,16 +5,17 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluator.bfcl import Question
 from evaluator.cases import Case, load_cases
 from evaluator.conversation import Conversation, heard
+from evaluator.files import write_files
 from evaluator.journal import LATER, read_journal
-from evaluator.reports import markdown_report
+from evaluator.own_tools import load_tools
 from evaluator.results import JOURNAL, RESULTS
 from evaluator.runner import verdict_on
 from evaluator.session import judged_by
 from evaluator.statistics import summarize
 from lib.errors import CannotRun
-from lib.jsonl import write_json, write_text
 from lib.toolset import Toolset
 
 
@@ -39,7 +40,10 @@ def rescore(folder: Path, toolset: Toolset, prompts: list[str] | None = None) ->
     if settings is None:
         raise CannotRun(f"{folder / JOURNAL}: its first line holds no settings, so it is no evaluation's journal.")
     settings = LATER | settings
-    cases = load_cases(prompts or settings["prompts"], toolset, settings["limit"])
+    if "tools" in settings:
+        toolset = load_tools(Path(settings["tools"]))
+    answers = Path(settings["answers"]) if "answers" in settings else None
+    cases = load_cases(prompts or settings["prompts"], toolset, settings["limit"], answers)
     known = {case.id: case for case in cases}
     changed, kept, other_results, records = [], [], [], {}
     for old in attempts:
@@ -60,7 +64,7 @@ def rescore(folder: Path, toolset: Toolset, prompts: list[str] | None = None) ->
     return Rescored(folder, changed, kept, other_results, result)
 
 
-def cannot_judge(record: dict, case: Case | None) -> str:
+def cannot_judge(record: dict, case: Case | Question | None) -> str:
     """Why an attempt keeps its verdict, "" when it is judged again."""
     if record["outcome"] == "infra":
         return "there was no answer"
@@ -69,9 +73,9 @@ def cannot_judge(record: dict, case: Case | None) -> str:
     return "" if case.question == record["question"] else "the case asks something else now"
 
 
-def replay(case: Case, record: dict, form: str, toolset: Toolset) -> tuple[Conversation, bool]:
+def replay(case: Case | Question, record: dict, form: str, toolset: Toolset) -> tuple[Conversation, bool]:
     """(the conversation with its calls found and run again, whether every result is the one the model was shown)."""
-    talk, same = Conversation(case.fresh_vault()), True
+    talk, same = Conversation(case.fresh_vault(), case.runs), True
     for step in record["steps"]:
         message = step["reply"].get("message", step["reply"])
         text = message["content"] if isinstance(message.get("content"), str) else ""
@@ -108,6 +112,5 @@ def as_result(folder: Path, settings: dict, records: list[dict]) -> dict:
 
 
 def write(rescored: Rescored) -> None:
-    """results.json and report.md anew; the journal stays as it is."""
-    write_json(rescored.folder / RESULTS, rescored.result)
-    write_text(rescored.folder / "report.md", markdown_report(rescored.result))
+    """Results and reports anew; the journal stays as it is."""
+    write_files(rescored.folder, rescored.result)

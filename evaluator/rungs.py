@@ -1,5 +1,6 @@
 """The steps from the untrained base to the smallest quant, each against the one before on the same prompts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def gguf_in(folder: Path, kind: str) -> Path | None:
     return next(iter(sorted(folder.glob(f"*-{kind}.gguf"))), None)
 
 
-def climbed(results: list[dict]) -> list[dict]:
+def climbed(results: Sequence[dict], alpha: float = 0.05) -> list[dict]:
     """For each result {"label", "row", "step"}: its cells, and its comparison with the one before (None at the start).
 
     The last cell says what the step did: "loses 3, gains 1: noise (p = .63)".
@@ -54,7 +55,7 @@ def climbed(results: list[dict]) -> list[dict]:
         step, said = None, ""
         if place:
             try:
-                step = compare(results[place - 1], result)
+                step = compare(results[place - 1], result, alpha)
                 said = f"loses {len(step['regressions'])}, gains {len(step['gains'])}: {judgement(step)}"
             except CannotRun as error:
                 said = error.message

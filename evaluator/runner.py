@@ -6,12 +6,16 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
+from evaluator.bfcl import Question
 from evaluator.cases import Case
 from evaluator.checkers import judge
 from evaluator.conversation import FORMATS, Asking, Conversation
+from evaluator.goals import run_plan
 from evaluator.journal import Journal
+from evaluator.question_checker import judge_question
 from lib.toolset import Toolset
 from lib.transport import Fault
+from lib.vault import diff, render_diff
 
 SERVER_GONE = "server-gone"
 
@@ -39,8 +43,11 @@ def attempt(case: Case, asking: Asking, form: str, number: int = 1) -> dict:
 
 
 def verdict_on(case: Case, talk: Conversation, toolset: Toolset) -> dict:
-    """The fields of a record that the checker decides: outcome, findings, and the calls they are about."""
-    verdict = judge(case, talk.calls, talk.reply, talk.vault, toolset, talk.cut_off)
+    """The fields of a record that the checker decides: outcome, findings, the calls they are about, what these did."""
+    if isinstance(case, Question):
+        verdict = judge_question(case, talk.calls, talk.reply, talk.cut_off)
+    else:
+        verdict = judge(case, talk.calls, talk.reply, talk.vault, toolset, talk.cut_off)
     return {
         "outcome": "model_fail" if not verdict.passed else "server_lost" if talk.lost else "pass",
         "right_tool": verdict.right_tool,
@@ -49,7 +56,23 @@ def verdict_on(case: Case, talk: Conversation, toolset: Toolset) -> dict:
         "findings": [asdict(finding) for finding in verdict.findings],
         "calls": [{"name": call.name, "arguments": call.arguments, "source": call.source} for call in talk.calls],
         "reply": talk.reply,
+        **_effects(case, talk, toolset, verdict.passed),
     }
+
+
+def _effects(case: Case, talk: Conversation, toolset: Toolset, passed: bool) -> dict[str, str]:
+    """changes: what the calls did to the vault; wanted: what the gold plan does to it, where the answer failed.
+
+    Both "" where calls are not run.
+    """
+    if not case.runs:
+        return {"changes": "", "wanted": ""}
+    found = {"changes": render_diff(diff(case.fresh_vault(), talk.vault, volatile=False)), "wanted": ""}
+    if case.gold and not passed:
+        vault = case.fresh_vault()
+        run_plan(vault, list(case.gold), toolset)
+        found["wanted"] = render_diff(diff(case.fresh_vault(), vault, volatile=False))
+    return found
 
 
 def _infra(record: dict, code: str, message: str, started: float) -> dict:

@@ -78,7 +78,7 @@ def schema_findings(parameters: Any, arguments: dict) -> list[tuple[Finding, str
     A schema nobody can read is one finding, bad-schema.
     """
     try:
-        schema, errors_of = _compiled(json.dumps({"type": "object"} if parameters is None else parameters))
+        schema, errors_of = compiled(json.dumps({"type": "object"} if parameters is None else parameters))
     except (ValueError, RecursionError) as error:
         reason = getattr(error, "message", str(error)).partition("\n")[0]
         return [
@@ -97,8 +97,8 @@ def schema_findings(parameters: Any, arguments: dict) -> list[tuple[Finding, str
 
 
 @lru_cache(maxsize=64)
-def _compiled(text: str) -> tuple[Any, Callable[[Any], Iterable]]:
-    """(schema, its errors for given arguments); ValueError when it is no JSON Schema."""
+def compiled(text: str) -> tuple[Any, Callable[[Any], Iterable]]:
+    """(schema, its errors for given arguments) of a schema as JSON text; ValueError when it is no JSON Schema."""
     import jsonschema_rs
 
     schema = json.loads(text)

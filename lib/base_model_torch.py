@@ -37,7 +37,9 @@ def widen_smollm2(gguf: Path, folder: Path) -> None:
         model.save_pretrained(folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config.pop("_model_name_or_path", None)
-    write_json(folder / "config.json", config | CONFIG)
+    # mlx-lm reads it here and would take 10,000 otherwise; transformers 5 keeps it in rope_parameters alone.
+    rope = {"rope_theta": config["rope_parameters"]["rope_theta"]} if "rope_parameters" in config else {}
+    write_json(folder / "config.json", config | CONFIG | rope)
     write_json(folder / "generation_config.json", {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0})
     original_form(tokenizer.backend_tokenizer).save(str(folder / "tokenizer.json"))
     write_json(folder / "tokenizer_config.json", TOKENIZER_CONFIG)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 
 WINDOW = 32  # batches whose rows are sorted together: lengths alike, yet far from one global order
+# Few distinct padded lengths: each new one costs a CPU kernel a set-up, the allocator a block that fits nothing else.
+LENGTH_STEP = 32
 
 
 def length_grouped(lengths: list[int], batch_size: int, seed: int, epoch: int = 0) -> list[list[int]]:
@@ -119,3 +121,9 @@ def order_report(batches: list[list[int]], labels: list[bool], prompts: list[str
             for row, partner in zip(batch, kl_partners(batch), strict=True)
         ),
     }
+
+
+def pad_rows(sequences: list[list[int]], value: int) -> list[list[int]]:
+    """The sequences filled up with value to one length: that of the longest, rounded up to LENGTH_STEP."""
+    length = -(-max(map(len, sequences)) // LENGTH_STEP) * LENGTH_STEP
+    return [row + [value] * (length - len(row)) for row in sequences]

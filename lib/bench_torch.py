@@ -16,9 +16,10 @@ from trl import SFTConfig, SFTTrainer
 from lib.base_model import fetch
 from lib.config import load_config, load_size
 from lib.fast_torch import speed_up
-from lib.model_torch import TARGETS, add_lora, load_base, load_tokenizer
+from lib.model_torch import TARGETS, add_lora, load_base
 from lib.sft_torch import as_dataset, make_trainer, mean_loss
 from lib.templates import template_for
+from lib.tokenizer_torch import load_tokenizer
 from lib.training import load_examples, render_rows
 
 WARM_UP = 2  # steps that are not timed: the first pays for page faults and kernels' first shapes

@@ -58,6 +58,16 @@ def overlaid(true: Sequence[float], false: Sequence[float], label: str, bins: in
     return _svg(112, parts, label)
 
 
+def interval(low: float, value: float, high: float, label: str) -> str:
+    """A share from 0 to 1 as a dot on its line, with its interval as a bar."""
+    parts = [
+        '<line class="mark" x1="0" x2="100" y1="6" y2="6"/>',
+        f'<rect class="a" x="{100 * low:.1f}" y="4" width="{max(1, 100 * (high - low)):.1f}" height="4"/>',
+        f'<circle class="dot" cx="{100 * value:.1f}" cy="6" r="4"/>',
+    ]
+    return f'<svg class="interval" viewBox="-5 0 110 12" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
+
+
 def _shares(values: Sequence[float], low: float, high: float, bins: int) -> list[float]:
     """The share of the values in each bin; what lies outside counts for the nearest one."""
     counts = [0] * bins

@@ -70,3 +70,9 @@ json_option = functools.partial(
     click.option, "--json", "as_json", is_flag=True, help="Write the result to stdout as JSON, for programs."
 )()
 yes_option = functools.partial(click.option, "--yes", is_flag=True, envvar="YES", help="Start without asking.")()
+workers_option = functools.partial(
+    click.option,
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes to use. Default: one for every 64 MB, at most one a core.",
+)()

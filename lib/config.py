@@ -16,6 +16,8 @@ REPORT_TO = ("none", "trackio", "wandb")
 ORDERS = ("grouped", "file")
 CHOICES = {"format": FORMATS, "tools_in_prompt": TOOLS_IN_PROMPT, "report_to": REPORT_TO, "order": ORDERS}
 PUBLISHED_KTO_LEARNING_RATES = (5e-7, 5e-6)  # KTO's authors and TRL's documentation, for full and LoRA training
+# The linear layers of a block that get LoRA matrices, by the last part of their names.
+TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,9 @@ def load_size(name: str, platform: str, method: str, path="configs/sizes.yaml") 
     if platform not in PLATFORMS:
         raise CannotRun(f"PLATFORM is '{platform}'; choose one of: {', '.join(PLATFORMS)}.")
     entry = sizes[name]
+    own = f"{method}_{platform}"  # what a platform wants otherwise
     overrides = checked(method, entry.get(method, {}), f"{path}: {name}.{method}")
+    overrides |= checked(method, entry.get(own, {}), f"{path}: {name}.{own}")
     return Size(name, entry["base"][platform], entry.get("template"), entry.get("licence", "unknown"), overrides)
 
 

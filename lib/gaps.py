@@ -2,17 +2,22 @@
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-WANTED = {  # what the data should have, and what one missing piece costs to write, in minutes
-    "positives": (25, 4),  # rows for each tool
-    "intents": (6, 10),  # for each tool
-    "acts": (1, 1),  # requests for each tool and speech act
-    "parameter": (5, 8),  # positive calls that use an optional parameter
-    "value": (3, 8),  # positive calls with an enum value, and with true and false
-    "worlds": (12, 120),
-    "bank": (6, 2),  # records in each bank of each world
+from lib.gates import load_gates
+from lib.hygiene import SEEN_ENOUGH, VALUE_ENOUGH
+
+MINUTES = {  # that one missing piece costs to write
+    "positives": 4,  # rows for each tool
+    "intents": 10,  # for each tool
+    "acts": 1,  # requests for each tool and speech act
+    "parameter": 8,  # positive calls that use an optional parameter
+    "value": 8,  # positive calls with an enum value, and with true and false
+    "worlds": 120,
+    "bank": 2,  # records in each bank of each world
 }
+GATED = {"positives": "sft.fewest_positives", "intents": "sft.fewest_intents"}
 
 
 @dataclass(frozen=True)
@@ -26,10 +31,18 @@ class Gap:
     want: int
 
 
+@cache
+def wanted() -> dict[str, int]:
+    """How many of each kind there should be: what the gates ask for, and what no gate measures."""
+    lowest = {gate.name: gate.low for gate in load_gates()["sft"]}
+    gated = {kind: int(lowest[name]) for kind, name in GATED.items()}
+    return gated | {"acts": 1, "parameter": SEEN_ENOUGH, "value": VALUE_ENOUGH, "worlds": 12, "bank": 6}
+
+
 def gap(kind: str, file: str, what: str, have: int) -> list[Gap]:
     """The gap of a kind, none when enough is there."""
-    want, each = WANTED[kind]
-    return [Gap(each * (want - have), file, what, have, want)] if have < want else []
+    want = wanted()[kind]
+    return [Gap(MINUTES[kind] * (want - have), file, what, have, want)] if have < want else []
 
 
 def find_gaps(material: Any, coverage: Any, tools: Any = None) -> list[Gap]:

@@ -17,18 +17,27 @@ from lib.runs import read_manifest
 from lib.templates import template_for
 
 WEIGHTS = ("*.safetensors", "*.bin")
+ADAPTERS = ("adapter_model.safetensors", "adapters.safetensors")  # PEFT's form and mlx-lm's
 
 
 def of_run(run: Path) -> tuple[Export, Callable[[Path], Path]]:
     """(what to export from a finished run, how to make its merged folder)."""
     manifest = read_manifest(run)
     adapter = run / "final_model"
-    if not (adapter / "adapter_model.safetensors").is_file():
-        raise CannotRun(f"{adapter}: holds no adapter_model.safetensors, the PEFT form that can be merged.")
-    base = fetch(sixteen_bit_twin(manifest["base"]))
-    inputs = describe(base) | {"run": run.name, "adapter": sha256(adapter / "adapter_model.safetensors")}
+    weights = next((path for name in ADAPTERS if (path := adapter / name).is_file()), None)
+    if weights is None:
+        raise CannotRun(f"{adapter}: holds no {' or '.join(ADAPTERS)}, so there is nothing to merge.")
+    base = fetch(sixteen_bit_base(manifest))
+    inputs = describe(base) | {"run": run.name, "adapter": sha256(weights)}
     job = make_job(f"toolset-{manifest['size']}-{manifest['method']}", run / "gguf", template_of(adapter), inputs, base)
     return job, lambda folder: importlib.import_module("lib.merge_torch").merge(base, adapter, folder)
+
+
+def sixteen_bit_base(manifest: dict) -> str:
+    """The 16-bit model behind a run's base; for a size's 4-bit MLX model the one that the size names for the CPU."""
+    if manifest.get("platform") == "mlx" and manifest["base"] == load_size(manifest["size"], "mlx", "sft").base:
+        return load_size(manifest["size"], "cpu", "sft").base
+    return sixteen_bit_twin(manifest["base"])
 
 
 def of_base(size_name: str, platform: str, tools_in_prompt: str) -> tuple[Export, Callable[[Path], Path]]:

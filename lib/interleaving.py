@@ -6,6 +6,7 @@ the KL term. A neighbour with the same prompt would make that mismatched answer 
 
 import heapq
 from array import array
+from bisect import bisect_left
 from collections import defaultdict, deque
 
 GAP = 32  # rows of one prompt or plan are further apart than this, which covers every batch up to 24
@@ -48,6 +49,21 @@ def spread(numbers, reasons, room):
     return array("q", (number for _, number in sorted(pairs)))
 
 
+def members_of_groups(ranked, groups, sizes):
+    """(ranks of rows whose group has several, by group; these groups, ascending; where each one begins; and ends).
+
+    Arrays and a search among them, since a dict of lists would need ten times the memory.
+    """
+    import numpy as np
+
+    of_rank = np.asarray(groups, np.int64)[np.asarray(ranked, np.int64)]
+    several = np.flatnonzero(np.asarray(sizes, np.int64)[of_rank] > 1)
+    several = several[np.argsort(of_rank[several], kind="stable")]
+    heads, begins = np.unique(of_rank[several], return_index=True)
+    ends = np.append(begins[1:], len(several))[: len(heads)]
+    return tuple(array("q", part.astype(np.int64).tobytes()) for part in (several, heads, begins, ends))
+
+
 class Queue:
     """Rows of one label in their wanted order; rows of a resting group wait with their group.
 
@@ -61,11 +77,7 @@ class Queue:
         self.woken = []  # a heap of ranks that came up once and had to wait
         self.waiting = {}  # group -> heap of ranks whose group rested when they came up
         self.taken = bytearray(len(ranked))
-        self.by_group = defaultdict(list)  # group of several rows -> its ranks, last first
-        for rank in range(len(ranked) - 1, -1, -1):
-            group = groups[ranked[rank]]
-            if sizes[group] > 1:
-                self.by_group[group].append(rank)
+        self.members, self.heads, self.at, self.ends = members_of_groups(ranked, groups, sizes)
 
     def wake(self, group):
         waiting = self.waiting.get(group)
@@ -95,9 +107,12 @@ class Queue:
 
     def take_from(self, group):
         """The next row of this group, or None."""
-        ranks = self.by_group.get(group)
-        while ranks:
-            rank = ranks.pop()
+        place = bisect_left(self.heads, group)
+        if place == len(self.heads) or self.heads[place] != group:
+            return None
+        while self.at[place] < self.ends[place]:
+            rank = self.members[self.at[place]]
+            self.at[place] += 1
             if not self.taken[rank]:
                 self.taken[rank] = True
                 return self.ranked[rank]
@@ -200,11 +215,10 @@ def close_pairs(rows, keys, gap=GAP):
 
 def shared_prompt_partners(rows, prompt, batch_sizes=BATCH_SIZES):
     """(batch size, position) of every row whose KL partner has the same prompt."""
-    prompts = [prompt(row) for row in rows]
     found = []
     for size in batch_sizes:
-        for start in range(0, len(prompts), size):
-            batch = prompts[start : start + size]
+        for start in range(0, len(rows), size):
+            batch = [prompt(row) for row in rows[start : start + size]]
             if len(batch) < 2:
                 continue
             found += [(size, start + place) for place in range(len(batch)) if batch[place] == batch[place - 1]]

@@ -7,6 +7,7 @@ import numpy as np
 from lib import leak
 from lib.batches import label_grouped, order_report
 from lib.chat import Example, Result, Text, dump_arguments
+from lib.contamination import contaminated
 from lib.errors import CannotRun
 from lib.gates import Dataset, Figure, more, share
 from lib.interleaving import BATCH_SIZES, GAP, close_pairs, shared_prompt_partners
@@ -30,6 +31,7 @@ def measure_kto(data: Dataset, toolset: Toolset) -> tuple[dict[str, Figure], Sha
     shapes = leak.shapes_of(data.examples, toolset.context_fields)
     figures = _probes(data, shapes) | _single_features(data, shapes) | _kinds(data, shapes)
     figures |= _order(data, shapes) | _pairs(data, shapes, toolset) | {"proven_negatives": _proven(data)}
+    figures["contaminated"] = contaminated(data)
     return figures | {"faulty_positives": faulty(data.only(lambda example: example.label is True), toolset)}, shapes
 
 

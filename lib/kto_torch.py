@@ -10,16 +10,13 @@ from datasets import Dataset
 from trl import KTOConfig, KTOTrainer
 
 from lib import runs
-from lib.batches import file_order, kl_partners, label_grouped, longest_first, order_report
-from lib.cli import log, progress
-from lib.errors import CannotRun
+from lib.cli import progress
 from lib.fast_torch import speed_up
+from lib.kto_plan import check_start, partners, planned_batches, swap_completion
 from lib.loss_torch import kto_losses, row_logps
-from lib.model_torch import load_adapter, load_base, save_adapter
+from lib.model_torch import load_adapter, load_base, read_weights, save_adapter
 from lib.rendering import Rendered
 from lib.training_torch import MetricsCallback, PlannedMixin, StopCallback, arguments, run_training, tensors
-
-FIRST_STEP_TOLERANCE = 1e-3  # nats: policy and reference are the same weights before the first update
 
 
 class PlannedKtoTrainer(PlannedMixin, KTOTrainer):
@@ -39,7 +36,8 @@ class PlannedKtoTrainer(PlannedMixin, KTOTrainer):
         kl = (partner - inputs["reference_kl"]).mean().clamp(min=0)
         losses, rewards = kto_losses(policy, inputs["reference"], inputs["desirable"], kl, self.config)
         if self.must_start_at_zero and model.training:
-            check_start(rewards, partner - inputs["reference_kl"])
+            worst = max(rewards.abs().max().item(), (partner - inputs["reference_kl"]).abs().max().item())
+            check_start(worst, "reference.pt")
             self.must_start_at_zero = False
         self.record(model, inputs["desirable"], rewards, policy.detach(), kl)
         if self.counter is not None and model.training:
@@ -59,28 +57,12 @@ class PlannedKtoTrainer(PlannedMixin, KTOTrainer):
             store["rewards/margins"].append(store["rewards/chosen"][-1] - store["rewards/rejected"][-1])
 
 
-def check_start(rewards, log_ratios) -> None:
-    """CannotRun unless rewards and KL of the first step are 0: the reference would not be the SFT model otherwise."""
-    worst = max(rewards.abs().max().item(), log_ratios.abs().max().item())
-    if not worst <= FIRST_STEP_TOLERANCE:
-        raise CannotRun(
-            f"at the first step rewards and KL must be 0, but reach {worst:.3g}: the reference is not the model that "
-            "KTO starts from. Delete the run's reference.pt, or name the SFT run: --from-run runs/<name>."
-        )
-
-
-def swap_completion(row: Rendered, partner: Rendered) -> tuple[list[int], list[int]]:
-    """(ids, labels) of row's prompt with partner's completion."""
-    ids = row.input_ids[: row.prompt_length] + partner.input_ids[partner.prompt_length :]
-    return ids, row.labels[: row.prompt_length] + partner.labels[partner.prompt_length :]
-
-
 class Collator:
     """Padded batches of rows and their mismatched twins, with the reference log-probabilities once they are known."""
 
     def __init__(self, rows: list[Rendered], desirable: list[bool], batches: list[list[int]], pad_id: int):
         self.rows, self.desirable, self.pad_id = rows, desirable, pad_id
-        self.partner = {a: b for batch in batches for a, b in zip(batch, kl_partners(batch), strict=True)}
+        self.partner = partners(batches)
         self.reference: dict[int, tuple[float, float]] = {}
 
     def __call__(self, items: list[dict]) -> dict[str, torch.Tensor]:
@@ -122,29 +104,6 @@ def cached_reference(model, collate: Collator, batches: list[list[int]], path: P
     torch.save(found, part)
     part.replace(path)
     return found
-
-
-def planned_batches(rows: list[Rendered], desirable: list[bool], config) -> list[list[int]]:
-    """The micro-batches that the training will use, reported; `epochs` below 1 asks for that share of them only."""
-    lengths = [len(row.input_ids) for row in rows]
-    prompts = [tuple(row.input_ids[: row.prompt_length]) for row in rows]
-    if config.order == "file":
-        batches = file_order(len(rows), config.batch_size)
-    else:
-        batches = label_grouped(lengths, desirable, prompts, config.batch_size, config.seed)
-    if config.epochs < 1:
-        steps = -(-len(batches) * config.epochs // config.grad_accumulation)
-        batches = batches[: max(1, int(steps)) * config.grad_accumulation]
-    if config.order == "grouped":
-        batches = longest_first(batches, lengths)
-    found = order_report(batches, desirable, prompts)
-    log(
-        f"Order: {found['rows']} rows, {found['desirable']} desirable, "
-        f"{'strictly alternating' if found['alternating'] else 'not strictly alternating'}; "
-        f"{found['one_label_batches']} of {len(batches)} batches with one label, "
-        f"{found['same_prompt_partners']} KL partners of the same prompt"
-    )
-    return batches
 
 
 def make_trainer(model, tokenizer, job) -> PlannedKtoTrainer:
@@ -190,3 +149,33 @@ def train(job) -> dict:
         "rewards/margins": last["rewards/margins"],
         "seconds": round(seconds, 1),
     }
+
+
+@torch.no_grad()
+def evaluate(job, adapter: Path) -> dict:
+    """Mean loss, KL and rewards of the adapter over the rows, against the SFT adapter that KTO starts from."""
+    model = load_adapter(load_base(job.base, job.platform), job.adapter)
+    speed_up(model)
+    batches = planned_batches(job.rows, job.desirable, job.config)
+    collate = Collator(job.rows, job.desirable, batches, job.tokenizer.pad_token_id)
+    collate.reference = reference_logps(model, collate, batches)
+    read_weights(model, adapter)
+    return evaluated(model, collate, batches, job.config)
+
+
+def evaluated(model, collate: Collator, batches: list[list[int]], config) -> dict:
+    """Means over the batches: loss, kl, rewards of both labels and their margin; and how many rows there were."""
+    device, found = next(model.parameters()).device, defaultdict(list)
+    for indices in progress(batches, desc="Evaluating", unit="batch"):
+        batch = {name: value.to(device) for name, value in collate([{"index": i} for i in indices]).items()}
+        policy, other = (row_logps(model, batch[f"{p}input_ids"], batch[f"{p}labels"]) for p in ("", "kl_"))
+        kl = (other - batch["reference_kl"]).mean().clamp(min=0)
+        losses, rewards = kto_losses(policy, batch["reference"], batch["desirable"], kl, config)
+        found["loss"].append(losses.mean().item())
+        found["kl"].append(kl.item())
+        for name, rows in (("chosen", batch["desirable"]), ("rejected", ~batch["desirable"])):
+            if rows.any():
+                found[f"rewards/{name}"].append(rewards[rows].mean().item())
+        if batch["desirable"].any() and not batch["desirable"].all():
+            found["rewards/margins"].append(found["rewards/chosen"][-1] - found["rewards/rejected"][-1])
+    return {name: sum(values) / len(values) for name, values in found.items()} | {"rows": sum(map(len, batches))}

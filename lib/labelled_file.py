@@ -1,7 +1,7 @@
 """A labelled JSONL file of any size as offsets, labels and prompt numbers, and its lines copied in another order.
 
-Of each row only where its line lies, its label and which prompt it answers are kept, so a million rows need about a
-hundred megabytes. Two rows have the same prompt when their users say the same; a system message does not count.
+Of each row only where its line lies, its label and which prompt it answers are kept: 33 bytes, and as many again while
+the prompts are numbered. Two rows have the same prompt when their users say the same; a system message does not count.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ from array import array
 from dataclasses import dataclass, field
 
 from lib.chat import Fault
+from lib.chunks import LONGEST_LINE, Chunk, map_chunks, placed_lines, read_chunks
 from lib.errors import CannotRun
 from lib.json_text import shown
 from lib.jsonl import open_lines, whole_file
@@ -35,39 +36,82 @@ class LabelledFile:
         return {"true": true, "false": (len(self.labels) if rows is None else len(rows)) - true}
 
 
-def read_labelled(path, advance=lambda count: None) -> LabelledFile:
+@dataclass
+class Part:
+    """What a chunk holds: as LabelledFile, offsets from the chunk's start, digests of the prompts, refused lines."""
+
+    lines: array = field(default_factory=lambda: array("q"))
+    offsets: array = field(default_factory=lambda: array("q"))
+    sizes: array = field(default_factory=lambda: array("q"))
+    labels: bytearray = field(default_factory=bytearray)
+    prompts: array = field(default_factory=lambda: array("Q"))
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    more: int = 0  # refused lines beyond MOST_NAMED
+
+
+def read_labelled(path, advance=lambda count: None, workers: int = 1) -> LabelledFile:
     """The file's index; CannotRun with path:line and code of the first rows without label or prompt.
 
-    advance(bytes) is called for every line read.
+    advance(bytes) is called for every piece read.
     """
-    found, numbers, refused, offset = LabelledFile(str(path)), {}, [], 0
-    more = 0
+    found, prompts, refused, more, offset = LabelledFile(str(path)), array("Q"), [], 0, 0
     with open_lines(path) as handle:
         if not os.path.isfile(path):
             raise CannotRun(f"{path}: is a pipe; the file is read twice. Write it to a file first.")
-        for number, line in enumerate(handle, start=1):
-            advance(len(line))
-            text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-            start = offset + len(line) - len(text.lstrip(b" \t\r\n"))
-            offset += len(line)
-            text = text.strip(b" \t\r\n")
-            if not text:
-                continue
-            label, prompt, fault = key_of(text)
-            if fault:
-                more += len(refused) == MOST_NAMED
-                refused += [f"{path}:{number}: {fault.code}: {fault.message}"] if len(refused) < MOST_NAMED else []
-                continue
-            found.lines.append(number)
-            found.offsets.append(start)
-            found.sizes.append(len(text))
-            found.labels.append(label)
-            found.prompts.append(numbers.setdefault(prompt, len(found.lines) - 1))
-    if refused:
-        rest = [f"and {more} more rows"] if more else []
-        raise CannotRun("\n".join([*refused, *rest, "Each row needs a label and a user turn. Nothing was written."]))
+        for chunk, part in map_chunks(read_chunks(handle), index_chunk, workers):
+            found.lines += part.lines
+            found.offsets.extend(offset + start for start in part.offsets)
+            found.sizes += part.sizes
+            found.labels += part.labels
+            prompts += part.prompts
+            refused += part.refused
+            more += part.more
+            offset += chunk.size
+            advance(chunk.size)
+    refuse_lines(path, refused, more, "Each row needs a label and a user turn.")
     if not found.lines:
         raise CannotRun(f"{path}: there is no row in it, only blank lines.")
+    found.prompts = numbered(prompts)
+    return found
+
+
+def refuse_lines(path, refused: list[tuple[int, str]], more: int, wanted: str) -> None:
+    """CannotRun naming the first refused lines, when there are any."""
+    if refused:
+        named = [f"{path}:{number}: {why}" for number, why in refused[:MOST_NAMED]]
+        more += len(refused) - len(named)
+        rest = [f"and {more} more rows"] if more else []
+        raise CannotRun("\n".join([*named, *rest, f"{wanted} Nothing was written."]))
+
+
+def index_chunk(chunk: Chunk) -> Part:
+    """The part of the index that one chunk gives."""
+    part = Part()
+    if chunk.overlong:
+        part.refused.append((chunk.first_line, f"not-jsonl: the line is longer than {LONGEST_LINE // 2**20} MiB"))
+        return part
+    for number, start, line in placed_lines(chunk):
+        label, prompt, fault = key_of(line)
+        if fault:
+            named = len(part.refused) < MOST_NAMED
+            part.more += not named
+            part.refused += [(number, f"{fault.code}: {fault.message}")] if named else []
+            continue
+        part.lines.append(number)
+        part.offsets.append(start)
+        part.sizes.append(len(line))
+        part.labels.append(label)
+        part.prompts.append(prompt)
+    return part
+
+
+def numbered(keys: array) -> array:
+    """For each key the place of the first that equals it."""
+    import numpy as np
+
+    _, first, which = np.unique(np.frombuffer(keys, np.uint64), return_index=True, return_inverse=True)
+    found = array("q")
+    found.frombytes(first[which].astype(np.int64).tobytes())
     return found
 
 

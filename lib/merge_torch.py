@@ -51,9 +51,11 @@ def merge(base: Path, adapter: Path, target: Path) -> Path:
 
 
 def adapter_changes(adapter: Path) -> dict[str, tuple[torch.Tensor, torch.Tensor, float]]:
-    """Name of a base weight -> (A, B, scale) of its LoRA change."""
+    """Name of a base weight -> (A, B, scale) of its LoRA change, from PEFT's form or mlx-lm's."""
     try:
         config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+        if "lora_parameters" in config:
+            return mlx_changes(load_file(adapter / "adapters.safetensors"), config["lora_parameters"]["scale"])
         weights = load_file(adapter / "adapter_model.safetensors")
     except FileNotFoundError as error:
         raise CannotRun(f"{adapter}: holds no LoRA adapter ({Path(error.filename or 'its weights').name}).") from error
@@ -67,6 +69,16 @@ def adapter_changes(adapter: Path) -> dict[str, tuple[torch.Tensor, torch.Tensor
         if key.endswith(".lora_A.weight"):
             module = key.removesuffix(".lora_A.weight")
             changes[f"{module.removeprefix(PREFIX)}.weight"] = (tensor, weights[f"{module}.lora_B.weight"], scale)
+    return changes
+
+
+def mlx_changes(weights: dict[str, torch.Tensor], scale: float) -> dict[str, tuple[torch.Tensor, torch.Tensor, float]]:
+    """The same from the weights of an mlx-lm adapter, whose matrices are the transposes of PEFT's."""
+    changes = {}
+    for key, tensor in weights.items():
+        if key.endswith(".lora_a"):
+            module = key.removesuffix(".lora_a")
+            changes[f"{module}.weight"] = (tensor.T, weights[f"{module}.lora_b"].T, scale)
     return changes
 
 

@@ -5,23 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, set_seed
+from peft import LoraConfig, PeftModel, get_peft_model, load_peft_weights, set_peft_model_state_dict
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, set_seed
 
+from lib.config import TARGETS
 from lib.errors import CannotRun
-
-TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-
-
-def load_tokenizer(folder: Path, chat_template: str | None):
-    """The folder's tokenizer with our chat template when the size has one, padding on the right."""
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    if chat_template is not None:
-        tokenizer.chat_template = chat_template
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    tokenizer.padding_side = "right"
-    return tokenizer
 
 
 def load_base(folder: Path, platform: str):
@@ -63,6 +52,14 @@ def load_adapter(model, folder: Path):
     try:
         return PeftModel.from_pretrained(model, folder, is_trainable=True)
     except (OSError, ValueError, RuntimeError) as error:
+        raise CannotRun(f"{folder}: the adapter does not fit this base model ({error}).") from error
+
+
+def read_weights(model, folder: Path) -> None:
+    """Put another adapter's weights into the model's LoRA layers; CannotRun when they do not fit."""
+    try:
+        set_peft_model_state_dict(model, load_peft_weights(str(folder), device="cpu"))
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CannotRun(f"{folder}: the adapter does not fit this base model ({error}).") from error
 
 

@@ -75,9 +75,16 @@ def installed_version(name: str) -> str | None:
         return None
 
 
+def asked_files(target: str) -> tuple[str, str]:
+    """(requirements, lock) of a platform on this machine; on Linux MLX comes on top of the CPU platform."""
+    if target == "mlx" and platform.system() == "Linux":
+        return "requirements-mlx.txt", REQUIREMENTS["cpu"][1]
+    return REQUIREMENTS[target]
+
+
 def package_needs(target: str) -> list[Need]:
     """One finding for all packages of a platform, and one for each known trap among them."""
-    requirements, lock = REQUIREMENTS[target]
+    requirements, lock = asked_files(target)
     locked = locked_versions(lock)
     found = {name: installed_version(name) for name in asked_packages(requirements)}
     absent = sorted(name for name, version in found.items() if version is None)

@@ -10,6 +10,7 @@ ids with zeros up to the length that a server's grammar set, and not every serve
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -244,6 +245,14 @@ def render(example: Example, tokenizer, format="native", tools=None) -> Rendered
     labels = [token if role in TRAINED else IGNORED for token, role in zip(input_ids, roles, strict=True)]
     prompt_length = sum(high <= spans[0][0] for _, high in offsets)
     return Rendered(text, input_ids, labels, prompt_length, roles)
+
+
+def rows_digest(rows: list[Rendered]) -> str:
+    """sha256 of all token ids and labels in order: equal on every platform for equal data, tokenizer and template."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps([row.input_ids, row.labels]).encode())
+    return digest.hexdigest()
 
 
 def role_counts(rows: list[Rendered]) -> Counter:

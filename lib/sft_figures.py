@@ -8,6 +8,7 @@ import numpy as np
 
 from lib import diversity, hygiene, leak
 from lib.chat import Example
+from lib.contamination import contaminated
 from lib.errors import CannotRun
 from lib.gates import Dataset, Figure, commonest, fewest, more, quoted, share
 from lib.synth.plans import leaves
@@ -46,7 +47,7 @@ def measure_sft(data: Dataset, toolset: Toolset) -> dict[str, Figure]:
     figures |= _phrasing(data, requests)
     figures["bare_results"] = Figure(share(len(bare), len(requests)), tuple(map(quoted, bare[:3])))
     figures |= _tools(data, toolset) | _arguments(data, toolset) | _contexts(data) | _plan(data, toolset)
-    return figures | {"faulty_positives": faulty(data, toolset)}
+    return figures | {"faulty_positives": faulty(data, toolset), "contaminated": contaminated(data)}
 
 
 def twins(data: Dataset, requests: list[str]) -> set[int]:

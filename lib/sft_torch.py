@@ -12,7 +12,7 @@ from lib import runs
 from lib.batches import length_grouped, longest_first
 from lib.fast_torch import speed_up
 from lib.loss_torch import label_logps
-from lib.model_torch import add_lora, load_base, save_adapter
+from lib.model_torch import add_lora, load_adapter, load_base, save_adapter
 from lib.rendering import Rendered
 from lib.training_torch import (
     MetricsCallback,
@@ -107,3 +107,11 @@ def train(job) -> dict:
         "seconds": round(seconds, 1),
         "tokens_per_s": round(tokens / seconds, 1),
     }
+
+
+def evaluate(job, adapter: Path) -> dict:
+    """The adapter's loss on the held-out rows, nats a token."""
+    model = load_adapter(load_base(job.base, job.platform), adapter)
+    speed_up(model)
+    loss = mean_loss(model, job.tokenizer, job.held_out, job.config.batch_size)
+    return {"eval_loss": loss, "rows": len(job.held_out)}

@@ -33,11 +33,12 @@ class Tool:
     effect: str
     parameters: dict
     path_places: tuple[tuple[str, ...], ...] = ()  # where vault paths sit, "*" for every item of a list
+    foreign: bool = False  # somebody else's: a parameter called context is not ours
 
     @property
     def takes_context(self) -> bool:
         """Whether every call must carry a context."""
-        return "context" in self.parameters.get("required", ())
+        return not self.foreign and "context" in self.parameters.get("required", ())
 
 
 class Compiled(NamedTuple):
@@ -66,7 +67,8 @@ class Toolset:
         try:
             if is_plain(arguments) and not (takes_context and next(iter(arguments)) != "context"):
                 return []
-            findings = explain(iter_errors(arguments), self.tools[name].parameters)
+            tool = self.tools[name]
+            findings = explain(iter_errors(arguments), tool.parameters, own_context=not tool.foreign)
         except Exception as error:  # surrogates, sets, cycles: whatever JSON cannot hold
             findings = [Finding("wrong-type", f"the arguments cannot be written as JSON: {shown(str(error))}.")]
         if type(arguments) is dict:

@@ -21,6 +21,7 @@ from lib.config import METHODS, PLATFORMS, Recipe, advice, describe, load_config
 from lib.errors import CannotRun
 
 TRAINERS = {"cpu": "torch", "cuda": "torch", "mlx": "mlx"}
+ADAPTERS = {"torch": "adapter_model.safetensors", "mlx": "adapters.safetensors"}  # PEFT's form and mlx-lm's
 MINIMUM_FREE_GB = 2  # checkpoints of a tiny run; a 7b adapter with its optimizer takes about 1 GB
 KINDS = {"int": int, "float": float, "bool": bool, "str": str}
 
@@ -28,7 +29,8 @@ KINDS = {"int": int, "float": float, "bool": bool, "str": str}
 @dataclass(frozen=True)
 class Job:
     """Everything a trainer needs. rows: Rendered, in file order; desirable: one bool a row (KTO); held_out: for the
-    evaluation loss (SFT); adapter: the SFT run's final_model that KTO starts from."""
+    evaluation loss (SFT); adapter: the SFT run's final_model that KTO starts from; evaluated: an adapter to
+    measure instead of training one."""
 
     method: str
     platform: str
@@ -41,6 +43,7 @@ class Job:
     desirable: list[bool]
     adapter: Path | None
     resume: bool
+    evaluated: Path | None = None
 
 
 def recipe_comments(method: str) -> dict[str, str]:
@@ -75,6 +78,7 @@ SHARED_OPTIONS = [
     click.option("--recipe", type=click.Path(), help="Another recipe file."),
     click.option("--resume", is_flag=True, envvar="RESUME", help="Go on with the newest unfinished run."),
     click.option("--dry-run", is_flag=True, envvar="DRY_RUN", help="Set up everything, train nothing."),
+    click.option("--eval-only", type=click.Path(), help="Train nothing: measure this run, or a checkpoint in it."),
     click.option("--run-file", type=click.Path(), help="Write the finished run's path to this file (for make)."),
     yes_option,
 ]
@@ -230,6 +234,8 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
     platform, size_name = options.pop("platform"), options.pop("size")
     recipe = options.pop("recipe") or f"configs/{method}.yaml"
     resume, dry_run, yes, model = (options.pop(name) for name in ("resume", "dry_run", "yes", "model"))
+    evaluated = adapter_folder(options.pop("eval_only"), platform)
+    adapter = adapter_folder(sft_run, platform)
     size = load_size(size_name, platform, method)
     config, origins = load_config(method, size, options, recipe)
     examples = load_examples(data)
@@ -237,12 +243,12 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
         examples = [(place, example) for place, example in examples if example.label is not False]
         examples = spread(examples, config.rows_per_tool, config.seed)
     check_labels(method, [example for _, example in examples])
-    torch_side = import_module(f"lib.model_{TRAINERS[platform]}")
     base = import_module("lib.base_model").fetch(model or size.base)
+    from lib.rendering import rows_digest
     from lib.templates import template_for
 
     template = template_for(config.tools_in_prompt, size.template) if size.template else None
-    tokenizer = torch_side.load_tokenizer(base, template)
+    tokenizer = import_module("lib.tokenizer_torch").load_tokenizer(base, template)
     rows, kept, too_long = render_rows(examples, tokenizer, config)
     held_out: list = []
     if method == "sft":
@@ -259,6 +265,7 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
         "licence": size.licence,
         "data": {path: runs.digest_file(path) for path in data},
         "template_digest": template_digest(tokenizer),
+        "tokens_digest": rows_digest([*rows, *held_out]),
         "sft_run": str(sft_run) if sft_run else None,
     }
     tokens = sum(len(row.input_ids) for row in rows)
@@ -269,14 +276,13 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
         f"  data                    {', '.join(data)}: {len(rows)} rows, {tokens} tokens, {trained} trained "
         f"({100 * trained / tokens:.0f} %); held out {len(held_out)}, too long {too_long}",
     ]
-    preflight(method, platform, size_name, summary, advice(config), yes or dry_run)
+    preflight(method, platform, size_name, summary, advice(config), yes or dry_run or evaluated is not None)
     if dry_run:
         log("Dry run: everything is set up, nothing was trained.")
         return None
-    run = open_run(method, size_name, config, facts, resume)
-    adapter = sft_run / "final_model" if sft_run else None
+    run = evaluated or open_run(method, size_name, config, facts, resume)
     desirable = [example.label is not False for example in kept]
-    return Job(method, platform, config, run, base, tokenizer, rows, held_out, desirable, adapter, resume)
+    return Job(method, platform, config, run, base, tokenizer, rows, held_out, desirable, adapter, resume, evaluated)
 
 
 def check_labels(method: str, examples: list) -> None:
@@ -291,9 +297,18 @@ def check_labels(method: str, examples: list) -> None:
             raise CannotRun(f"KTO needs both labels; all {len(examples)} rows are {str(labels.pop()).lower()}.")
 
 
+def trainer(method: str, platform: str):
+    """The module that trains the method on the platform; CannotRun when its packages are not installed."""
+    try:
+        return import_module(f"lib.{method}_{TRAINERS[platform]}")
+    except ModuleNotFoundError as error:
+        needed = f"{error.name} is not installed, which {platform} trains with"
+        raise CannotRun(f"{needed}: make setup PLATFORM={platform}.") from error
+
+
 def execute(job: Job, run_file: str | None) -> Path:
     """Train, then write done.json; the run's path."""
-    module = import_module(f"lib.{job.method}_{TRAINERS[job.platform]}")
+    module = trainer(job.method, job.platform)
     with runs.Lock(job.run):
         log(f"Run: {job.run}")
         try:
@@ -307,3 +322,29 @@ def execute(job: Job, run_file: str | None) -> Path:
 
         write_text(run_file, f"{job.run}\n")
     return job.run
+
+
+def adapter_folder(place, platform: str) -> Path | None:
+    """The folder of a run's final_model, or of its newest checkpoint, or the folder itself when it holds an adapter.
+
+    None for None; CannotRun when there is none, or one of a form that this platform's trainer cannot load.
+    """
+    if place is None:
+        return None
+    kept = [path for path in Path(place).glob("checkpoints/checkpoint-*") if path.name.split("-")[1].isdigit()]
+    kept.sort(key=lambda path: -int(path.name.split("-")[1]))
+    folders = [Path(place), Path(place) / "final_model", *kept]
+    found = next((folder for folder in folders if (folder / "adapter_config.json").is_file()), None)
+    if found is None:
+        raise CannotRun(f"{place}: holds no adapter, neither final_model nor a checkpoint. Name a run: runs/<name>.")
+    if not (found / ADAPTERS[TRAINERS[platform]]).is_file():
+        raise CannotRun(
+            f"{found}: an adapter of another kind than {platform} trains (no {ADAPTERS[TRAINERS[platform]]}). "
+            f"Name a run of this platform, or train one: make sft PLATFORM={platform}."
+        )
+    return found
+
+
+def evaluate(job: Job) -> dict:
+    """Figures of job.evaluated on the job's rows; nothing is trained or written."""
+    return trainer(job.method, job.platform).evaluate(job, job.evaluated)

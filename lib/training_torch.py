@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import resource
-import signal
 import sys
 import time
 from pathlib import Path
@@ -14,14 +12,11 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
+from lib.batches import pad_rows
 from lib.cli import log
 from lib.errors import CannotRun
 from lib.rendering import IGNORED
-
-# Few distinct shapes: each new one costs the CPU kernels a set-up, and the allocator a block that fits nothing else.
-LENGTH_STEP = 32
-
-COLUMNS = ("step", "epoch", "loss", "learning_rate", "grad_norm", "kl", "rewards/margins", "tokens_per_s", "memory_gb")
+from lib.watching import Stop, Watcher
 
 
 class PlannedBatches:
@@ -57,8 +52,7 @@ class PlannedMixin:
 
 def pad(sequences: list[list[int]], value: int) -> torch.Tensor:
     """(rows, longest, rounded up to LENGTH_STEP) with the sequences on the left and value behind them."""
-    length = -(-max(map(len, sequences)) // LENGTH_STEP) * LENGTH_STEP
-    return torch.tensor([row + [value] * (length - len(row)) for row in sequences])
+    return torch.tensor(pad_rows(sequences, value))
 
 
 def tensors(ids: list[list[int]], labels: list[list[int]], pad_id: int) -> dict[str, torch.Tensor]:
@@ -109,70 +103,25 @@ def memory_gb(platform: str) -> float:
     return peak / (1e9 if sys.platform == "darwin" else 1e6)
 
 
-class MetricsCallback(TrainerCallback):
+class MetricsCallback(Watcher, TrainerCallback):
     """Writes each logged step to the run's metrics and to the console as a table row."""
 
     def __init__(self, metrics, platform: str, method: str):
-        self.metrics, self.platform = metrics, platform
-        self.columns = [name for name in COLUMNS if method == "kto" or name not in ("kl", "rewards/margins")]
-        self.rows = 0
-        self.started = self.since = time.monotonic()
-        self.tokens = 0
+        super().__init__(metrics, method)
+        self.platform = platform
 
     def on_log(self, args, state, control, logs=None, **_):
-        if "loss" not in logs:
-            return
-        now = time.monotonic()
-        tokens, self.tokens = self.tokens, 0
-        values = {name: value for name, value in logs.items() if name not in ("num_tokens", "entropy")}
-        values |= {
-            "tokens_per_s": round(tokens / max(now - self.since, 1e-9), 1),
-            "memory_gb": round(memory_gb(self.platform), 3),
-            "elapsed_s": round(now - self.started, 1),
-        }
-        self.since = now
-        row = self.metrics.write(state.global_step, **values)
-        if self.rows % 20 == 0:
-            log("".join(f"{name.rsplit('/')[-1]:>14}" for name in self.columns))
-        log("".join(f"{shown(row.get(name)):>14}" for name in self.columns))
-        self.rows += 1
-
-    def count(self, tokens: int) -> None:
-        """Add the tokens of a batch that was just computed, padding left out."""
-        self.tokens += tokens
+        if "loss" in logs:
+            values = {name: value for name, value in logs.items() if name not in ("num_tokens", "entropy")}
+            self.write(state.global_step, values, memory_gb(self.platform))
 
 
-def shown(value) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-class StopCallback(TrainerCallback):
+class StopCallback(Stop, TrainerCallback):
     """Ctrl-C or SIGTERM: finish the step, save a checkpoint, then stop; a second Ctrl-C stops at once."""
-
-    def __init__(self):
-        self.stopped = False
-
-    def ask(self, *_):
-        if self.stopped:
-            raise KeyboardInterrupt
-        self.stopped = True
-        log("Stopping after this step; the checkpoint is saved. Press Ctrl-C again to stop at once.")
 
     def on_step_end(self, args, state, control, **_):
         if self.stopped:
             control.should_save = control.should_training_stop = True
-
-    @contextlib.contextmanager
-    def listening(self):
-        """Signals set the mark while training runs; the old handlers come back afterwards."""
-        old = {number: signal.signal(number, self.ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in old.items():
-                signal.signal(number, handler)
 
 
 def last_checkpoint(run: Path) -> str | None:

@@ -11,17 +11,24 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 MAX_REPLY_BYTES = 2_000_000  # a reply of 512 tokens has some thousand
+MAX_DEPTH = 200  # levels of a reply's JSON; what lies deeper few programs can read, so it is cut out
 CONNECT_TIMEOUT = 5.0  # seconds
 RETRY_DELAYS = (0.5, 1.0, 2.0)  # seconds before the second, third and fourth try
+LONGEST_WAIT = 60.0  # seconds that a server may ask us to stay away; for more we give up
 RETRIED_STATUS = {429: "rate-limited", 502: "bad-gateway", 503: "unavailable", 504: "gateway-timeout"}
 
 # llama.cpp and Ollama put what the model wrote into the message of a 500.
 _GENERATION = (
-    re.compile(r"Failed to parse input at pos \d+: (?P<text>.+)", re.DOTALL),
+    re.compile(r"Failed to parse input at pos \d+:\s?(?P<text>.*)", re.DOTALL),
     re.compile(r"error parsing tool call: raw='(?P<text>.*?)'(?:, err=|$)", re.DOTALL),
 )
-_HIDDEN = "model produced output that does not match the expected"
+_HIDDEN = re.compile(r"model produced output that does not match the expected|Failed to parse input at pos \d+")
 _WRONG_ADDRESS = re.compile(r"unexpected endpoint|returning 200 anyway", re.IGNORECASE)
+_NO_TOOLS = re.compile(r"does not support tools|enable-auto-tool-choice|requires? --jinja", re.IGNORECASE)
+_TOO_LONG = re.compile(r"exceed_context_size|maximum context length|exceeds? (the |its )?(available )?context", re.I)
+_STATUS_CODES = {401: "unauthorized", 403: "unauthorized", 404: "not-found"}
+_REFUSALS = (("context-exceeded", _TOO_LONG), ("no-tools", _NO_TOOLS))
+STILL_COMING = "the reply was still coming when its time was over"
 
 Answer = TypeVar("Answer")
 
@@ -58,54 +65,89 @@ class Http:
     def get(self, path: str, timeout: float | None = None) -> dict:
         return self._exchange("GET", path, None, timeout or self.timeout)
 
-    def post(self, path: str, payload: dict) -> dict:
-        return self._exchange("POST", path, payload, self.timeout)
+    def post(self, path: str, payload: dict, timeout: float | None = None) -> dict:
+        return self._exchange("POST", path, payload, timeout or self.timeout)
 
     def _session(self):
         import requests
 
+        from lib.deadline import session
+
         if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
+            self._local.session = session()
             self._local.session.trust_env = False  # neither a proxy unasked for, nor .netrc in place of our key
             if self.proxies:
                 self._local.session.proxies = requests.utils.get_environ_proxies(self.url)
         return self._local.session
 
     def _exchange(self, method: str, path: str, payload: dict | None, timeout: float) -> dict:
-        import orjson
+        try:
+            status, raw, wait = self._bytes(method, path, payload, timeout)
+            try:
+                return read_body(status, raw)
+            except Fault as fault:
+                fault.wait = seconds_until(wait, time.time())
+                raise
+        except Fault as fault:
+            self._hide_key(fault)
+            raise
+
+    def _bytes(self, method: str, path: str, payload: dict | None, timeout: float) -> tuple[int, bytes, str | None]:
+        """(status, body, Retry-After) of an exchange that came to its end in time."""
         import requests
         from urllib3.exceptions import HTTPError, ReadTimeoutError
 
+        from lib.deadline import cut_off_after
+
         deadline = time.monotonic() + timeout
-        body = None if payload is None else orjson.dumps(payload)
-        headers = {"Content-Type": "application/json", **self.headers}
+        sent = {"data": None if payload is None else _dumped(payload)}
+        sent["headers"] = {"Content-Type": "application/json", **self.headers}
+        limits = (min(CONNECT_TIMEOUT, timeout), timeout)
+        settings = {"stream": True, "allow_redirects": False, "timeout": limits}
+        response = None
         try:
-            with self._session().request(
-                method,
-                self.url + path,
-                data=body,
-                headers=headers,
-                stream=True,
-                allow_redirects=False,
-                timeout=(min(CONNECT_TIMEOUT, timeout), timeout),
-            ) as response:
+            with (
+                cut_off_after(timeout),
+                self._session().request(method, self.url + path, **sent, **settings) as response,
+            ):
                 raw = _bytes_within(response, deadline)
-                try:
-                    return read_body(response.status_code, raw)
-                except Fault as fault:
-                    fault.wait = seconds_until(response.headers.get("Retry-After"), time.time())
-                    raise
+        except requests.ConnectTimeout:
+            raise Fault("connection", f"no connection to {self.url} within {limits[0]:g} seconds", retry=True) from None
         except (requests.Timeout, ReadTimeoutError):
-            raise Fault("timeout", f"no answer from {self.url} within {timeout:g} seconds") from None
-        except (requests.RequestException, HTTPError, OSError) as error:
+            raise self._late(response, timeout) from None
+        except (requests.RequestException, HTTPError, OSError, UnicodeError) as error:
+            if time.monotonic() >= deadline:
+                raise self._late(response, timeout) from None
             raise Fault("connection", _cause(error, self.url), retry=True) from None
+        return response.status_code, raw, response.headers.get("Retry-After")
+
+    def _late(self, response: Any, timeout: float) -> Fault:
+        if response is not None:
+            return Fault("timeout", STILL_COMING, response.status_code)
+        return Fault("timeout", f"no answer from {self.url} within {timeout:g} seconds")
+
+    def _hide_key(self, fault: Fault) -> None:
+        """Some servers repeat the key in their complaint."""
+        key = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if key:
+            fault.message = fault.message.replace(key, "***")
+
+
+def _dumped(payload: dict) -> bytes:
+    """JSON; slower for what orjson does not write, such as the integer of 400 digits that a model made up."""
+    import orjson
+
+    try:
+        return orjson.dumps(payload)
+    except TypeError:
+        return json.dumps(payload).encode()
 
 
 def seconds_until(moment: str | None, now: float) -> float | None:
     """What a Retry-After header asks for, given as seconds or as a date; None when there is none or no sense in it."""
     if moment is None:
         return None
-    if moment.strip().isdigit():
+    if re.fullmatch(r"\s*[0-9]{1,9}\s*", moment):
         return float(moment)
     try:
         return max(0.0, parsedate_to_datetime(moment).timestamp() - now)
@@ -121,15 +163,18 @@ def _cause(error: Exception, url: str) -> str:
 
 
 def _bytes_within(response: Any, deadline: float) -> bytes:
-    """The whole body; a Fault when it is too large or still dripping at the deadline."""
+    """The whole body; a Fault when it is too large or not there at the deadline."""
     parts, size = [], 0
+    late = Fault("timeout", STILL_COMING, response.status_code)
     while chunk := response.raw.read1(65536, decode_content=True):
         parts.append(chunk)
         size += len(chunk)
         if size > MAX_REPLY_BYTES:
             raise Fault("reply-too-large", f"the reply has more than {MAX_REPLY_BYTES:,} bytes", response.status_code)
-        if time.monotonic() > deadline:
-            raise Fault("timeout", "the reply was still coming when its time was over", response.status_code)
+        if time.monotonic() >= deadline:
+            raise late
+    if time.monotonic() >= deadline:
+        raise late
     expected = response.headers.get("Content-Length")
     if expected and expected.isdigit() and size < int(expected) and "Content-Encoding" not in response.headers:
         raise Fault("connection", f"the reply ended after {size} of {expected} bytes", response.status_code, retry=True)
@@ -144,11 +189,10 @@ def read_body(status: int, raw: bytes) -> dict:
     if 300 <= status < 400:
         raise Fault("redirect", "the server sends us elsewhere; give its final address with --url", status)
     if status == 500:
-        raise _server_error(text)
+        raise _server_error(text, status)
     if status >= 400:
-        codes = {401: "unauthorized", 403: "unauthorized", 404: "not-found"}
-        code = "context-exceeded" if "exceed_context_size" in text else codes.get(status, f"http-{status}")
-        raise Fault(code, _error_text(text), status)
+        code = next((code for code, said in _REFUSALS if said.search(text)), None)
+        raise Fault(code or _STATUS_CODES.get(status, f"http-{status}"), _error_text(text), status)
     if not text.strip():
         raise Fault("empty", "the server answered 200 with nothing in it", status, retry=True)
     try:
@@ -158,9 +202,7 @@ def read_body(status: int, raw: bytes) -> dict:
     if not isinstance(body, dict):
         raise Fault("not-json", f"the server answered with a JSON {type(body).__name__}, not an object", status)
     if body.get("error"):
-        message = _error_text(text)
-        code = "wrong-address" if _WRONG_ADDRESS.search(message) else "server-error"
-        raise Fault(code, message, status)
+        raise _server_error(text, status)
     return body
 
 
@@ -169,36 +211,40 @@ def _loaded(text: str) -> Any:
     import orjson
 
     try:
-        return orjson.loads(text)
+        value = orjson.loads(text)
+        return _plain(value) if text.count("{") + text.count("[") > MAX_DEPTH else value
     except ValueError:
         return _plain(json.loads(text))
 
 
-def _plain(value: Any) -> Any:
-    """The value with question marks for half surrogate pairs and null for NaN and Infinity."""
+def _plain(value: Any, depth: int = 0) -> Any:
+    """The value with question marks for half surrogate pairs, null for NaN and Infinity, and no endless nesting."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, dict | list) and depth > MAX_DEPTH:
+        return "nested too deep"
     if isinstance(value, dict):
-        return {_plain(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
+        return {_plain(key): _plain(item, depth + 1) for key, item in value.items()}
+    return [_plain(item, depth + 1) for item in value] if isinstance(value, list) else value
 
 
-def _server_error(text: str) -> Fault:
+def _server_error(text: str, status: int) -> Fault:
+    """The Fault of a 500, or of a 200 that holds an error; the model's words where they are in it."""
     message = _error_text(text, limit=MAX_REPLY_BYTES)
     for pattern in _GENERATION:
-        if found := pattern.search(message):
-            return Fault("unparsed-reply", message[:300], 500, text=found["text"])
-    return Fault(
-        "unparsed-reply" if _HIDDEN in message else "server-error", message[:300], 500, hidden=_HIDDEN in message
-    )
+        if (found := pattern.search(message)) and found["text"].strip():
+            return Fault("unparsed-reply", message[:300], status, text=found["text"])
+    if _HIDDEN.search(message):
+        return Fault("unparsed-reply", message[:300], status, hidden=True)
+    return Fault("wrong-address" if _WRONG_ADDRESS.search(message) else "server-error", message[:300], status)
 
 
 def _error_text(text: str, limit: int = 300) -> str:
     """What an error body says, whichever of the usual shapes it has."""
     try:
-        body = json.loads(text)
+        body = _plain(json.loads(text))
     except (ValueError, RecursionError):
         return text.strip()[:limit] or "no text"
     error = body.get("error", body.get("message", body)) if isinstance(body, dict) else body
@@ -210,12 +256,16 @@ def _error_text(text: str, limit: int = 300) -> str:
 def with_retries(
     ask: Callable[[], Answer], sleep: Callable[[float], None] = time.sleep, delays: tuple[float, ...] = RETRY_DELAYS
 ) -> Answer:
-    """What ask() gives, tried again after each delay while its Fault allows it; the last Fault otherwise."""
+    """What ask() gives, tried again after each delay while its Fault allows it; the last Fault otherwise.
+
+    A server that names a longer wait (Retry-After) gets it, up to LONGEST_WAIT.
+    """
     for delay in delays:
         try:
             return ask()
         except Fault as fault:
-            if not fault.retry:
+            if not fault.retry or (fault.wait or 0.0) > LONGEST_WAIT:
                 raise
-        sleep(delay)
+            pause = max(delay, fault.wait or 0.0)
+        sleep(pause)
     return ask()

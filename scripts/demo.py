@@ -136,23 +136,26 @@ def stamp(path: str) -> list[tuple[str, int]]:
 
 
 def show(demo: Demo, results: list[Path], made: list[Path]) -> None:
-    """The closing tables on stdout, and the same as Markdown in the folder of stamps."""
-    reports = import_module("evaluator.reports")
+    """The closing tables on stdout, and the same as Markdown and as a page in the folder of stamps."""
+    reports, read_result = import_module("evaluator.reports"), import_module("evaluator.results").read_result
     console = import_module("rich.console").Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     table, markdown = reports.ladder_table(results)
     rows = [
         (stage, "reused" if reused else f"{seconds:.0f} s", was(demo, stage)) for stage, seconds, reused in demo.stages
     ]
-    files = [*made, *(path.parent / name for path in results for name in ("results.json", "report.md"))]
+    files = [*made, *(path.parent / name for path in results for name in import_module("evaluator.files").NAMES)]
     times = reports.markdown_table(["stage", "now", "when made"], rows)
     listing = "\n".join(f"- {path}" for path in files)
     target = demo.state / "demo.md"
-    import_module("lib.jsonl").write_text(target, f"{markdown}\n\n{times}\n\n{listing}\n")
+    write_text = import_module("lib.jsonl").write_text
+    write_text(target, f"{markdown}\n\n{times}\n\n{listing}\n")
+    page = import_module("evaluator.page").page
+    write_text(target.with_suffix(".html"), page([read_result(path) for path in results]))
     console.print()
     console.print(table)
     for stage, now, before in rows:
         click.echo(f"{stage:<18} {now:>8}   {before if now == 'reused' else ''}".rstrip())
-    click.echo("\n".join(map(str, ["", *files, target])))
+    click.echo("\n".join(map(str, ["", *files, target, target.with_suffix(".html")])))
 
 
 def was(demo: Demo, stage: str) -> str:

@@ -7,16 +7,17 @@
 
 Rows of either form; their lines are copied byte by byte. No KL partner then shares a prompt at batch sizes 2, 4, 8, 16
 and 24. Rows that find no place are counted on stderr with the reason, followed by advice on label weights, learning
-rate and beta (sources: python -m pydoc lib.kto_advice). Exit 2, and nothing written, when a row has no true or false
-label.
+rate and beta (sources: python -m pydoc lib.kto_advice). Rows are not held in memory, only some 90 bytes of each. Exit
+2, and nothing written, when a row has no true or false label.
 """
 
 import json
+from array import array
 from pathlib import Path
 
 import click
 
-from lib.cli import command, json_option, log, option, progress
+from lib.cli import command, json_option, log, option, progress, workers_option
 from lib.errors import CannotRun
 
 REASONS = {
@@ -29,8 +30,10 @@ REASONS = {
 @click.argument("data", type=click.Path(path_type=Path))
 @option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
 @option("--force", is_flag=True, help="Allow OUT to be DATA.")
+@workers_option
 @json_option
-def main(data, out, force, as_json):
+def main(data, out, force, workers, as_json):
+    from lib.chunks import fitting_workers
     from lib.interleaving import arrange
     from lib.jsonl import open_lines, refuse_overwriting
     from lib.kto_advice import advise
@@ -39,7 +42,7 @@ def main(data, out, force, as_json):
     open_lines(data).close()
     refuse_overwriting(data, out, force)
     with progress(total=data.stat().st_size, desc=str(data), unit="B") as bar:
-        source = read_labelled(data, bar.update)
+        source = read_labelled(data, bar.update, workers or fitting_workers([data]))
     if not all(source.counts().values()):
         raise CannotRun(f"{data}: every row has the same label. KTO needs rows labelled true and rows labelled false.")
     order = arrange(source.labels, source.prompts)
@@ -50,6 +53,7 @@ def main(data, out, force, as_json):
         log(line)
     if as_json:
         advice = {"data": advise(**source.counts()), "out": advise(**source.counts(order))}
+        report["left_over_lines"] = list(report["left_over_lines"])
         click.echo(json.dumps(report | {"advice": advice}, indent=1))
 
 
@@ -70,7 +74,7 @@ def order_report(source, order) -> dict:
             "surplus": surplus,
             "crowded": {label: rows[label] - written[label] - surplus[label] for label in rows},
         },
-        "left_over_lines": [line for row, line in enumerate(source.lines) if not placed[row]],
+        "left_over_lines": array("q", (line for row, line in enumerate(source.lines) if not placed[row])),
         "alternates": all(source.labels[row] == (place % 2 == 0) for place, row in enumerate(order)),
         "close_pairs": len(close_pairs(order, lambda row: (source.prompts[row],))),
         "shared_prompt_partners": {size: sum(found == size for found, _ in clashes) for size in BATCH_SIZES},

@@ -3,13 +3,16 @@
 \b
     python -m scripts.kto --size tiny datasets/syngen_tools_kto.jsonl
     python -m scripts.kto --from-run runs/20261122_101500-sft-tiny --learning-rate 1e-6
+    python -m scripts.kto --eval-only runs/20261122_104500-kto-tiny    # loss, KL and rewards on the rows, as JSON
 """
+
+import json
 
 import click
 
 from lib import runs
 from lib.cli import command, log
-from lib.training import execute, prepare, training_options
+from lib.training import evaluate, execute, prepare, training_options
 
 DEFAULT_DATA = "datasets/syngen_tools_kto.jsonl"
 
@@ -21,7 +24,9 @@ DEFAULT_DATA = "datasets/syngen_tools_kto.jsonl"
 def main(data, from_run, run_file, **options):
     sft_run = runs.finished_run(from_run, "sft")
     job = prepare("kto", options, list(data) or [DEFAULT_DATA], sft_run)
-    if job:
+    if job and job.evaluated:
+        click.echo(json.dumps(evaluate(job), indent=1))
+    elif job:
         run = execute(job, run_file)
         log(f"Finished. Next: make gguf RUN={run}")
         click.echo(run)

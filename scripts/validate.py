@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from lib.cli import command, json_option, log, option, progress
+from lib.cli import command, json_option, log, option, progress, workers_option
 from lib.errors import CannotRun
 
 
@@ -24,15 +24,13 @@ from lib.errors import CannotRun
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
 @option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as JSON to this file.")
 @json_option
-@option(
-    "--workers", type=click.IntRange(min=1), help="Processes to use. Default: one for every 64 MB, at most one a core."
-)
+@workers_option
 @option("--max-shown", type=click.IntRange(min=0), default=100, help="Problems to print for each file.")
 @option("--info", is_flag=True, help="Also print the tool rules that rows labelled false break.")
 @option("--quiet", is_flag=True, help="Print no problems and no summary; the exit code tells.")
 @option("--tools", type=click.Path(path_type=Path), default=Path("configs/tools.json"), help="The tool schemas.")
 def main(files, report, as_json, workers, max_shown, info, quiet, tools):
-    from lib.checking import fitting_workers
+    from lib.chunks import fitting_workers
     from lib.jsonl import open_lines, whole_file
     from lib.toolset import load_toolset
     from lib.validation_report import ReportWriter

@@ -72,6 +72,13 @@ class Loopback:
                         while not outer.hold.wait(0.02):
                             self.wfile.write(b" ")
                             self.wfile.flush()
+                elif answer == "drip head":
+                    self.close_connection = True
+                    with suppress(OSError):
+                        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                        while not outer.hold.wait(0.02):
+                            self.wfile.write(b"a")
+                            self.wfile.flush()
                 elif answer == "early close":
                     self.send_response(200)
                     self.send_header("Content-Length", "1000")
@@ -85,6 +92,7 @@ class Loopback:
                     self.end_headers()
                 else:
                     status, content, *headers = answer if isinstance(answer, tuple) else (200, answer)
+                    content = counted(body, content)
                     content = content if isinstance(content, bytes) else json.dumps(content).encode()
                     self.send_response(status)
                     for name, value in (headers[0] if headers else {}).items():
@@ -94,6 +102,21 @@ class Loopback:
                     self.wfile.write(content)
 
         return Handler
+
+
+def counted(body: dict | None, content: bytes | dict) -> bytes | dict:
+    """The answer with as many prompt tokens as were sent, where it was scripted with the 50 of `chat` and `ollama`."""
+    if not isinstance(content, dict) or not isinstance(body, dict) or not isinstance(body.get("messages"), list):
+        return content
+    if "tools" not in body and {message.get("role") for message in body["messages"]} <= {"user", "system"}:
+        return content
+    tokens = max(50, sum(len(str(message.get("content"))) for message in body["messages"]) // 2)
+    if content.get("prompt_eval_count") == 50:
+        content = content | {"prompt_eval_count": tokens}
+    usage = content.get("usage")
+    if isinstance(usage, dict) and usage.get("prompt_tokens") == 50:
+        content = content | {"usage": usage | {"prompt_tokens": tokens}}
+    return content
 
 
 @contextmanager

@@ -51,3 +51,8 @@ def test_bars_below_the_floor_stand_out():
 def test_a_stray_value_does_not_flatten_the_rest():
     shares = charts._shares([0, 1, 2, 1000], 0, 4, 4)
     assert shares == [0.25, 0.25, 0.25, 0.25]
+
+
+def test_an_interval_is_drawn_to_scale():
+    _, _, rectangles, _ = drawn(charts.interval(0.25, 0.5, 0.75, "half"))
+    assert rectangles == [("a", 25, 4, 50, 4)]

@@ -7,7 +7,9 @@ import tracemalloc
 import pytest
 
 from lib import checking
-from lib.checking import check_stream, read_chunks
+from lib import chunks as pieces
+from lib.checking import check_stream
+from lib.chunks import read_chunks
 from tests import rows
 from tests.test_validation import PLANTED
 
@@ -130,7 +132,7 @@ def test_workers_are_fed_no_faster_than_they_work():
             taken += 1
             yield chunk
 
-    stream = checking._on_workers(counting(), checking.DEFAULT_TOOLS, 2)
+    stream = pieces.map_chunks(counting(), checking.check_chunk, 2)
     next(stream)
     assert taken <= 4
     stream.close()
@@ -147,6 +149,6 @@ def test_a_worker_is_used_for_every_64_megabytes(tmp_path):
     small.write_bytes(b"x")
     with open(large, "wb") as handle:
         handle.truncate(10**12)
-    assert checking.fitting_workers([small]) == 1
-    assert checking.fitting_workers([small, large, tmp_path / "none"]) >= 1
-    assert checking.fitting_workers([large], each_bytes=10**13) == 1
+    assert pieces.fitting_workers([small]) == 1
+    assert pieces.fitting_workers([small, large, tmp_path / "none"]) >= 1
+    assert pieces.fitting_workers([large], each_bytes=10**13) == 1

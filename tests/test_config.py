@@ -27,6 +27,9 @@ def test_upstream_defaults_stand_in_the_recipes():
     kto, _ = load_config("kto", load_size("7b", "cuda", "kto"), {})
     assert (kto.learning_rate, kto.batch_size, kto.grad_accumulation, kto.beta) == (2e-7, 4, 6, 0.3)
     assert kto.max_grad_norm == 0.5
+    mac, origins = load_config("sft", load_size("7b", "mlx", "sft"), {})
+    assert (mac.lora_rank, mac.lora_alpha, mac.batch_size, mac.grad_accumulation) == (16, 32, 2, 4)
+    assert origins["lora_rank"] == "size 7b"
 
 
 def test_the_command_line_beats_the_size_and_the_size_beats_the_recipe():

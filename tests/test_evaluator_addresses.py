@@ -2,7 +2,7 @@
 
 import pytest
 
-from evaluator.addresses import server_url
+from evaluator.addresses import server_key, server_url, windows_host
 from lib.errors import CannotRun
 
 
@@ -25,6 +25,17 @@ from lib.errors import CannotRun
         ("::", "http://[::1]:11434"),
         ('"box:9000"', "http://box:9000"),
         (" box ", "http://box:11434"),
+        ("'box:9000'", "http://box:9000"),
+        ('" 1.2.3.4 "', "http://1.2.3.4:11434"),
+        ("1.2.3.4:0", "http://1.2.3.4:11434"),
+        ("1.2.3.4:66000", "http://1.2.3.4:11434"),
+        ("1.2.3.4:-1", "http://1.2.3.4:11434"),
+        ("box:port", "http://box:11434"),
+        ("http://box:port", "http://box:80"),
+        ("[::1]:66000", "http://[::1]:11434"),
+        ("https://example.com/ollama", "https://example.com:443/ollama"),
+        ("http://box:9000/", "http://box:9000"),
+        ("ollama.com", "https://ollama.com:443"),
     ],
 )
 def test_ollama_host_is_understood_in_all_its_forms(given, expected):
@@ -48,3 +59,38 @@ def test_address_that_is_none_is_refused_in_words(address):
 def test_port_variable_that_is_no_number_is_refused_by_name():
     with pytest.raises(CannotRun, match="LMSTUDIO_PORT=abc"):
         server_url("lmstudio", environment={"LMSTUDIO_PORT": "abc"})
+
+
+def test_each_server_has_its_own_key_and_none_is_shown():
+    environment = {"OPENAI_API_KEY": "o", "LM_API_TOKEN": " t\n", "LLAMA_API_KEY": "a b"}
+    assert [server_key(name, environment) for name in ("openai", "vllm", "lmstudio", "ollama")] == ["o", "o", "t", ""]
+    with pytest.raises(CannotRun, match="LLAMA_API_KEY holds blanks") as caught:
+        server_key("llamacpp", environment)
+    assert "a b" not in caught.value.message
+
+
+def test_a_password_in_an_address_is_refused_without_being_shown():
+    with pytest.raises(CannotRun) as caught:
+        server_url("openai", url="http://me:secret@box")
+    assert "secret" not in caught.value.message
+
+
+ROUTES = "Iface\tDestination\tGateway\neth0\t0000FEA9\t00000000\neth0\t00000000\t01E017AC\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "routes", "expected"),
+    [
+        ("Linux version 5.15.153.1-microsoft-standard-WSL2", ROUTES, "172.23.224.1"),
+        ("Linux version 6.1.0-21-amd64", ROUTES, ""),
+        ("Linux version 5.15.153.1-microsoft-standard-WSL2", "Iface\n", ""),
+        ("Linux version 5.15.153.1-microsoft-standard-WSL2", "Iface\nlo\n", ""),
+        (None, None, ""),
+    ],
+)
+def test_the_windows_host_is_the_gateway_of_wsl(tmp_path, version, routes, expected):
+    if version:
+        (tmp_path / "net").mkdir()
+        (tmp_path / "version").write_text(version)
+        (tmp_path / "net" / "route").write_text(routes)
+    assert windows_host(tmp_path) == expected

@@ -151,6 +151,13 @@ def test_json_holds_it_all(tmp_path):
     assert {"pairs", "p", "smallest", "sentence", "regressions", "gains", "warnings"} <= found.keys()
 
 
+def test_the_page_shows_both_flips_first(tmp_path):
+    code, _, err = run(tmp_path, result("SFT", "ppf"), result("KTO", "pfp"), "--page", tmp_path / "both.html")
+    text = (tmp_path / "both.html").read_text()
+    assert code == 0 and "both.html" in err and "KTO against SFT" in text
+    assert text.index('"id":"c1"') < text.index('"id":"c2"') < text.index('"id":"c0"')
+
+
 def test_models_of_one_name_are_told_apart():
     assert compare(result("m", "p"), result("m", "p"))["sentence"].startswith("B passes 0 more and 0 fewer of 1 than A")
 

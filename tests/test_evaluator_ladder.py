@@ -105,6 +105,7 @@ def test_each_step_is_tested_against_the_one_before(house):
         ("Q8_0", "loses 1, gains 2: noise (p = 1)"),
     ]
     assert [flip["reason"].split(":")[0] for flip in found["rungs"][3]["step"]["regressions"]] == ["no-call"]
+    assert "4 runs side by side" in (house.folder / "ladder.html").read_text()
 
 
 def test_what_is_missing_is_named_with_its_command(house):

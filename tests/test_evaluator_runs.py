@@ -59,6 +59,10 @@ def test_perfect_model_passes_every_case_in_the_native_form(tmp_path):
     assert failed == []
     assert [record["id"] for record in result["records"]] == [case.id for case in cases_of()]
     assert f"{len(cases_of())}/{len(cases_of())} (100 %" in out
+    assert f'tests="{len(cases_of())}" failures="0" errors="0"' in (tmp_path / "junit.xml").read_text()
+    text = (tmp_path / "report.html").read_text()
+    assert [case.id for case in cases_of() if f'"id":"{case.id}"' not in text] == []
+    assert any("note created" in record["changes"] for record in result["records"])
 
 
 def test_perfect_model_passes_every_case_in_the_text_form(tmp_path):
@@ -101,13 +105,6 @@ def test_rate_below_min_pass_exits_1(tmp_path):
     with serving(lambda path, body, number: {"data": [{"id": "m"}]} if body is None else chat("no")) as server:
         code, _, err = at(server, tmp_path, "--limit", 2, "--min-pass", 0.5)
     assert code == 1 and "0 of 2 passed" in err
-
-
-def test_too_many_unanswered_cases_exit_2(tmp_path):
-    answer = perfect(cases_of("full_coverage"))
-    with serving(lambda path, body, n: (400, b"no") if body and n % 2 else answer(path, body, n)) as server:
-        code, _, err = at(server, tmp_path, "--limit", 4, "--parallel", 1)
-    assert code == 2 and "got no answer" in err
 
 
 def mortal(answer, after):

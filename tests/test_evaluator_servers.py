@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from evaluator.backends import BACKENDS, LlamaCpp, LmStudio, Ollama, OpenAI, Sampling, Vllm
-from evaluator.cases import Case
-from evaluator.conversation import Asking, ask_native, ask_text
+from evaluator.backends import BACKENDS, LlamaCpp, LmStudio, Ollama, OpenAI, Vllm
+from evaluator.conversation import ask_native, ask_text
 from evaluator.runner import attempt
 from evaluator.session import Settings, fixed, holds_text
 from lib import transport
@@ -14,40 +13,11 @@ from lib.grammar import text_grammar
 from lib.toolset import load_toolset
 from lib.transport import Fault, Http, with_retries
 from tests.loopback import PROPS, chat, ollama, serving
+from tests.servers_support import CASE, CONTEXT, READ, SAMPLING, asking, wrapped
 
-SAMPLING = Sampling(max_tokens=64)
 TOOLS = [{"type": "function", "function": {"name": "x", "description": "", "parameters": {"type": "object"}}}]
 USER = [{"role": "user", "content": "List it."}]
-CONTEXT = {
-    "sessionId": "session_1731000000000_abcdefghi",
-    "workspaceId": "ws_1731000000000_abcdefghi",
-    "sessionDescription": "d",
-    "sessionMemory": "m",
-    "toolContext": "t",
-    "primaryGoal": "p",
-    "subgoal": "s",
-}
-READ = ("contentManager_readContent", {"context": CONTEXT, "filePath": "a.md"})
-CASE = Case(
-    id="read",
-    question="What is in a.md?",
-    tools=(READ[0],),
-    gold=({"name": READ[0], "arguments": {"filePath": "a.md"}},),
-    vault={"notes": {"a.md": "Hello"}},
-)
 HIDDEN = "The model produced output that does not match the expected peg-native format"
-
-
-def no_sleep(seconds):
-    """Retries need no pause here."""
-
-
-def asking(backend, max_steps=4):
-    return Asking(backend, load_toolset(), SAMPLING, max_steps, no_sleep)
-
-
-def wrapped(name, arguments):
-    return f"<tool_call>{json.dumps({'name': name, 'arguments': arguments})}</tool_call>"
 
 
 # ---------------------------------------------------------------- wire formats
@@ -165,7 +135,7 @@ def test_text_form_on_other_servers_continues_the_assistants_message(backend):
     written = f"tool_call: {READ[0]}\narguments: {json.dumps(READ[1])}"
     with serving(lambda path, body, number: make("It says Hello.") if number else make(written)) as server:
         talk = ask_text(CASE, asking(backend(server.url, "m")))
-    first, second = (body for _, body in server.requests)
+    first, second = server.asked("/api/chat" if backend is Ollama else "/v1/chat/completions")
     assert len(first["messages"]) == 1 and "tools" not in first
     assert second["messages"][1]["role"] == "assistant"
     assert second["messages"][1]["content"].startswith(f"{written}\n\nResult: {{")
@@ -194,62 +164,9 @@ def test_fingerprints_say_what_was_asked():
 
 # ---------------------------------------------------------------- faults
 
-GOOD = chat("fine")
-# kind: (answer, code of the Fault, how often it is asked); the server gives the same answer every time
-CASSETTES = {
-    "400": ((400, {"error": {"code": 400, "message": "bad tools", "type": "x"}}), "http-400", 1),
-    "400, context too small": (
-        (400, {"error": {"type": "exceed_context_size_error", "message": "too long"}}), "context-exceeded", 1),
-    "400, flat": ((400, {"object": "error", "message": "no", "code": 400}), "http-400", 1),
-    "401": ((401, {"error": {"message": "Invalid API Key"}}), "unauthorized", 1),
-    "404": ((404, {"error": "model 'm' not found"}), "not-found", 1),
-    "422": ((422, b"unprocessable"), "http-422", 1),
-    "429": ((429, {"error": "slow down"}), "rate-limited", 4),
-    "500 without text": ((500, {"error": {"message": "out of memory"}}), "server-error", 1),
-    "500 with nothing": ((500, b""), "server-error", 1),
-    "501": ((501, {"error": {"message": "not supported"}}), "http-501", 1),
-    "502": ((502, b"<html>Bad Gateway</html>"), "bad-gateway", 4),
-    "503, loading": ((503, {"error": {"message": "Loading model", "type": "unavailable_error"}}), "unavailable", 4),
-    "504": ((504, b""), "gateway-timeout", 4),
-    "200, empty": ((200, b""), "empty", 4),
-    "200, blanks": ((200, b"  \n"), "empty", 4),
-    "200, HTML": (b"<html><body>Welcome</body></html>", "not-json", 1),
-    "200, a list": (b"[]", "not-json", 1),
-    "200, no choices": ({}, "empty", 4),
-    "200, choices are no list": ({"choices": {"a": 1}}, "empty", 4),
-    "200, message is null": ({"choices": [{"message": None}]}, "empty", 4),
-    "200, nothing generated": (chat("", tokens=0), "empty", 4),
-    "200, unknown endpoint": (
-        {"error": "Unexpected endpoint or method. (POST /x). Returning 200 anyway"}, "wrong-address", 1),
-    "200, an error": ({"error": "No models loaded"}, "server-error", 1),
-    "200, too deep": (b'{"a":' * 50_000, "not-json", 1),
-    "10 MB": (b'{"choices": "' + b"x" * 10_000_000 + b'"}', "reply-too-large", 1),
-    "early close": ("early close", "connection", 4),
-    "closed at once": ("close", "connection", 4),
-    "redirect": ("redirect", "redirect", 1),
-    "hang": ("hang", "timeout", 1),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", CASSETTES)
-def test_fault_has_its_code_and_is_asked_again_only_if_that_can_help(kind):
-    answer, code, times = CASSETTES[kind]
-    with serving(lambda path, body, number: answer) as server:
-        backend = OpenAI(server.url, "m", timeout=0.3 if kind == "hang" else 20)
-        record = attempt(CASE, asking(backend), "native")
-        assert record["outcome"] == "infra" and record["findings"][0]["code"] == code
-        assert len(server.requests) == times
-
-
-@pytest.mark.parametrize("kind", [kind for kind, (_, _, times) in CASSETTES.items() if times > 1])
-def test_passing_fault_is_forgotten_when_the_next_try_works(kind):
-    with serving(lambda path, body, number: GOOD if number else CASSETTES[kind][0]) as server:
-        talk = ask_native(CASE, asking(OpenAI(server.url, "m")))
-    assert talk.reply == "fine" and len(server.requests) == 2
-
 
 def test_refused_connection_is_told_with_its_address():
-    with serving(lambda path, body, number: GOOD) as server:
+    with serving(lambda path, body, number: chat("fine")) as server:
         pass
     with pytest.raises(Fault, match=f"no server listens at {server.url}"):
         Http(server.url).get("/health")

@@ -3,11 +3,21 @@
 from dataclasses import replace
 
 from lib.coverage import Coverage
-from lib.gaps import WANTED, find_gaps
+from lib.gaps import find_gaps, wanted
+from lib.gates import load_gates
 from lib.synth.material import ACTS, BANKS, Intent, Material
 from lib.toolset import load_toolset
 
+WANTED = wanted()
 TOOL = "vaultManager_deleteNote"
+
+
+def test_what_is_wanted_is_what_the_gates_ask_for():
+    gates = {gate.name: gate for gate in load_gates()["sft"]}
+    assert WANTED["positives"] == gates["sft.fewest_positives"].low
+    assert WANTED["intents"] == gates["sft.fewest_intents"].low
+    assert f"fewer than {WANTED['parameter']} times" in gates["sft.rare_parameters"].what
+    assert f"fewer than {WANTED['value']} times" in gates["sft.rare_values"].what
 
 
 def intent(number, acts=ACTS):
@@ -17,15 +27,15 @@ def intent(number, acts=ACTS):
 
 def full():
     """(material, coverage, tools) that lack nothing."""
-    worlds = {f"w{n}": {"banks": {bank: [1] * WANTED["bank"][0] for bank in BANKS}} for n in range(WANTED["worlds"][0])}
-    material = Material(worlds, tuple(intent(number) for number in range(WANTED["intents"][0])))
+    worlds = {f"w{n}": {"banks": {bank: [1] * WANTED["bank"] for bank in BANKS}} for n in range(WANTED["worlds"])}
+    material = Material(worlds, tuple(intent(number) for number in range(WANTED["intents"])))
     toolset = load_toolset()
     coverage = Coverage(toolset)
-    coverage.tool_examples[TOOL, "true"] = WANTED["positives"][0]
+    coverage.tool_examples[TOOL, "true"] = WANTED["positives"]
     for place, values in coverage.places[TOOL].items():
-        coverage.parameters[TOOL, place] = WANTED["parameter"][0]
+        coverage.parameters[TOOL, place] = WANTED["parameter"]
         for value in values:
-            coverage.values[TOOL, place, value] = WANTED["value"][0]
+            coverage.values[TOOL, place, value] = WANTED["value"]
     return material, coverage, {TOOL: toolset.tools[TOOL]}
 
 

@@ -16,7 +16,7 @@ MODULE = re.compile(r"python -m ((?:scripts|evaluator)[.\w]*)")
 # All switches on and every setting given, so that every option of a command line shows.
 SETTINGS = (
     "YES=1", "RESUME=1", "RUN=runs/x", "MODEL=m", "SFT_RUN=runs/y", "OUT=o", "OLD=p", "A=a", "B=b", "TEACHER=t",
-    "TEACHER_URL=http://u", "COUNT=3",
+    "TEACHER_URL=http://u", "COUNT=3", "TOOLS=mine.json",
 )  # fmt: skip
 WITH_DATA = ("import",)  # targets that have no files of their own
 

@@ -83,6 +83,20 @@ def test_kto_starts_at_zero_and_saves_an_adapter_that_moved(sft_run, place, monk
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
+def test_eval_only_measures_a_run_and_trains_nothing(sft_run, place, monkeypatch):
+    before = set((place / "runs").glob("*"))
+    result = run(sft, place, monkeypatch, place / "sft.jsonl", *SHORT, "--eval-fraction", "0.2", "--eval-only", sft_run)
+    assert result.exit_code == 0, result.output
+    done = json.loads((sft_run / "done.json").read_text())
+    assert json.loads(result.stdout)["eval_loss"] == pytest.approx(done["eval_loss"], abs=1e-2)
+    flags = [*SHORT, "--from-run", sft_run, "--eval-only", sft_run]
+    figures = json.loads(run(kto, place, monkeypatch, place / "kto.jsonl", *flags).stdout)
+    assert figures["loss"] == pytest.approx(0.5) and figures["kl"] == figures["rewards/margins"] == 0
+    assert set((place / "runs").glob("*")) == before
+    result = run(sft, place, monkeypatch, place / "sft.jsonl", *SHORT, "--eval-only", place)
+    assert (result.exit_code, "holds no adapter" in result.output) == (2, True)
+
+
 def test_kto_refuses_a_reference_that_is_not_the_model_it_starts_from(sft_run, place, monkeypatch):
     monkeypatch.setattr(
         "lib.kto_torch.reference_logps", lambda model, collate, batches: dict.fromkeys(range(16), (-9.0, -9.0))

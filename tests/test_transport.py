@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.transport import Fault, Http, seconds_until
+from lib.transport import Fault, Http, seconds_until, with_retries
 from tests.loopback import serving
 
 NOON = 1_762_171_200.0  # 2025-11-03 12:00:00 UTC
@@ -48,3 +48,41 @@ def test_a_reply_that_drips_ends_at_the_deadline():
         "timeout",
         "the reply was still coming when its time was over",
     )
+
+
+def test_a_head_that_drips_ends_at_the_deadline_and_the_next_question_is_answered():
+    with serving(lambda path, body, number: {"ok": 1} if number else "drip head") as server:
+        http = Http(server.url, timeout=0.3)
+        with pytest.raises(Fault) as caught:
+            http.get("/")
+        assert (caught.value.code, caught.value.retry) == ("timeout", False)
+        assert http.get("/") == {"ok": 1}
+
+
+@pytest.mark.parametrize(
+    ("waits", "slept"), [([None], [0.5]), ([0.2], [0.5]), ([7.0], [7.0]), ([7.0, None, 59.0], [7.0, 1.0, 59.0])]
+)
+def test_a_server_gets_the_pause_it_asks_for(waits, slept):
+    faults, pauses = [Fault("rate-limited", "slow down", 429, retry=True, wait=wait) for wait in waits], []
+
+    def ask():
+        if faults:
+            raise faults.pop(0)
+        return "answer"
+
+    assert with_retries(ask, pauses.append) == "answer" and pauses == slept
+
+
+def test_a_pause_of_an_hour_is_not_waited_for():
+    def ask():
+        raise Fault("rate-limited", "slow down", 429, retry=True, wait=3600.0)
+
+    with pytest.raises(Fault):
+        with_retries(ask, lambda seconds: pytest.fail("slept"))
+
+
+def test_a_key_that_a_server_repeats_is_not_told():
+    refusal = (401, {"error": {"message": "Incorrect API key provided: secret-key."}})
+    with serving(lambda path, body, number: refusal) as server, pytest.raises(Fault) as caught:
+        Http(server.url, headers={"Authorization": "Bearer secret-key"}).get("/v1/models")
+    assert "secret-key" not in str(caught.value) and "Incorrect API key" in str(caught.value)

@@ -1,0 +1,260 @@
+"""Whole trainings on MLX through the real scripts: the files they leave, mlx-lm's commands, kills, resume, refusals."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("mlx_lm", exc_type=ImportError, reason="MLX is not installed: make test does it on Linux")
+
+import mlx.core as mx
+import yaml
+from click.testing import CliRunner
+
+from lib import model_mlx
+from lib.jsonl import write_rows
+from scripts.kto import main as kto
+from scripts.sft import main as sft
+from tests.mlx_support import plain_rope, write_model
+from tests.tiny_model import call_row, row
+
+FLAGS = ["--log-every", "1", "--yes", "--batch-size", "4", "--grad-accumulation", "1"]
+SHORT = [*FLAGS, "--epochs", "1"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a model and data."""
+    folder = tmp_path_factory.mktemp("training")
+    write_model(folder / "model")
+    write_rows(folder / "sft.jsonl", (call_row(i) for i in range(24)))
+    short = [row(f"Add note {i}{'!' * i}", f"Done {i}.", i % 2 == 0) for i in range(24)]
+    write_rows(folder / "kto.jsonl", short[:16])
+    write_rows(folder / "short.jsonl", [item | {"label": True} for item in short])
+    return folder
+
+
+def run(command, place, monkeypatch, *arguments, platform="mlx"):
+    monkeypatch.setattr("lib.runs.RUNS", place / "runs")
+    monkeypatch.setattr("lib.runs.create.__defaults__", (place / "runs",))
+    monkeypatch.setattr("lib.runs.newest.__defaults__", (None, None, True, place / "runs"))
+    monkeypatch.setattr("lib.runs.finished_run.__defaults__", (None, place / "runs"))
+    arguments = [*arguments, "--model", place / "model", "--platform", platform]
+    return CliRunner().invoke(command, list(map(str, arguments)))
+
+
+@pytest.fixture
+def sft_run(place, monkeypatch):
+    done = place / "sft.run"
+    if not done.exists():
+        result = run(sft, place, monkeypatch, place / "sft.jsonl", *SHORT, "--run-file", done, "--eval-fraction", "0.2")
+        assert result.exit_code == 0, result.output
+    return Path(done.read_text().strip())
+
+
+def rows_of(folder):
+    return [json.loads(line) for line in (folder / "logs/training_latest.jsonl").read_text().splitlines()]
+
+
+def test_an_sft_run_leaves_what_the_torch_trainer_leaves(sft_run):
+    manifest = yaml.safe_load((sft_run / "config.yaml").read_text())
+    assert manifest["platform"] == "mlx" and manifest["versions"]["mlx-lm"]
+    figures = json.loads((sft_run / "done.json").read_text())
+    assert figures["steps"] == len(rows_of(sft_run)) > 3
+    assert figures.keys() == {"steps", "train_loss", "eval_loss", "seconds", "tokens_per_s"}
+    names = {"step", "timestamp", "loss", "learning_rate", "grad_norm", "epoch", "memory_gb", "tokens_per_s"}
+    assert names <= rows_of(sft_run)[0].keys()
+    losses = [row["loss"] for row in rows_of(sft_run)]
+    assert losses[-1] < losses[0] and figures["train_loss"] == pytest.approx(sum(losses) / len(losses))
+    files = {path.name for path in (sft_run / "final_model").iterdir()}
+    assert {"adapters.safetensors", "adapter_config.json", "tokenizer.json", "chat_template.jinja"} <= files
+    assert not (sft_run / "lock").exists()
+
+
+def test_the_same_rows_have_the_same_tokens_on_every_platform(sft_run, place, monkeypatch):
+    digests = {yaml.safe_load((sft_run / "config.yaml").read_text())["tokens_digest"]}
+    for platform in ("cpu", "cuda"):
+        monkeypatch.setattr("lib.training.open_run", lambda *a: digests.add(a[3]["tokens_digest"]) or Path("nowhere"))
+        monkeypatch.setattr("scripts.sft.execute", lambda job, run_file: "not trained")
+        flags = [*SHORT, "--eval-fraction", "0.2"]
+        result = run(sft, place, monkeypatch, place / "sft.jsonl", *flags, platform=platform)
+        assert result.exit_code == 0, result.output
+    assert len(digests) == 1
+
+
+def logits(model):
+    return model(mx.arange(4, 44)[None]).astype(mx.float32)
+
+
+def test_mlx_lm_generates_with_the_adapter_and_fuses_it(sft_run, place, monkeypatch, tmp_path):
+    import mlx_lm
+    from mlx_lm import fuse
+
+    monkeypatch.setattr("lib.model_mlx.load_base.__defaults__", (mx.float32,))
+    wanted = logits(model_mlx.load_adapter(model_mlx.load_base(place / "model"), sft_run / "final_model"))
+    assert mx.abs(wanted - logits(model_mlx.load_base(place / "model"))).max() > 0.01
+    base = plain_rope(place / "model", tmp_path / "base")
+    model, tokenizer = mlx_lm.load(str(base), adapter_path=str(sft_run / "final_model"))
+    assert mx.abs(logits(model) - wanted).max() < 1e-4
+    assert mlx_lm.generate(model, tokenizer, prompt="Add", max_tokens=3)
+    folders = ["--model", base, "--adapter-path", sft_run / "final_model", "--save-path", tmp_path / "fused"]
+    monkeypatch.setattr("sys.argv", ["fuse", *map(str, folders)])
+    fuse.main()
+    fused, _ = mlx_lm.load(str(tmp_path / "fused"))
+    assert mx.abs(logits(fused) - wanted).max() < 1e-4
+
+
+def test_our_merge_reads_an_mlx_adapter(sft_run, place, tmp_path):
+    from lib.merge_torch import merge
+
+    merged = merge(place / "model", sft_run / "final_model", tmp_path / "merged")
+    tuned = model_mlx.load_adapter(model_mlx.load_base(place / "model", mx.float32), sft_run / "final_model")
+    wanted, found = logits(tuned), logits(model_mlx.load_base(merged, mx.float32))
+    off, base = (mx.abs(wanted - other).max().item() for other in (found, logits(model_mlx.load_base(place / "model"))))
+    assert off < 0.05 * base, "bf16 rounding is all that differs"
+
+
+def test_kto_starts_at_zero_and_eval_only_measures_it(sft_run, place, monkeypatch):
+    flags = [*SHORT, "--from-run", sft_run, "--learning-rate", "1e-2"]
+    result = run(kto, place, monkeypatch, place / "kto.jsonl", *flags)
+    assert result.exit_code == 0, result.output
+    folder = Path(result.stdout.strip())
+    first, last = rows_of(folder)[0], rows_of(folder)[-1]
+    assert first["kl"] == first["rewards/chosen"] == first["rewards/rejected"] == 0
+    assert last["rewards/chosen"] != 0
+    reference = json.loads((folder / "reference.json").read_text())
+    assert len(reference) == 16 and all(own < 0 for own, _ in reference.values())
+    figures = []
+    for measured in (sft_run, folder, folder / "checkpoints/checkpoint-4"):
+        result = run(kto, place, monkeypatch, place / "kto.jsonl", *flags, "--eval-only", measured)
+        assert result.exit_code == 0, result.output
+        figures.append(json.loads(result.stdout))
+    assert figures[0]["loss"] == pytest.approx(0.5) and figures[0]["kl"] == 0 and figures[0]["rows"] == 16
+    assert figures[1] == figures[2] and figures[1]["loss"] < 0.5 < figures[1]["rewards/margins"] + 0.5
+
+
+def test_eval_only_gives_the_loss_that_the_run_ended_with(sft_run, place, monkeypatch):
+    before = set((place / "runs").glob("*"))
+    flags = [*SHORT, "--eval-fraction", "0.2", "--eval-only", sft_run]
+    result = run(sft, place, monkeypatch, place / "sft.jsonl", *flags)
+    assert result.exit_code == 0, result.output
+    figures, done = json.loads(result.stdout), json.loads((sft_run / "done.json").read_text())
+    assert figures["eval_loss"] == pytest.approx(done["eval_loss"], abs=1e-5) and figures["rows"] > 0
+    assert set((place / "runs").glob("*")) == before
+
+
+def test_a_reference_that_is_not_the_start_is_refused(sft_run, place, monkeypatch):
+    monkeypatch.setattr("lib.kto_mlx.reference_logps", lambda model, pairs: dict.fromkeys(range(16), (-9.0, -9.0)))
+    result = run(kto, place, monkeypatch, place / "kto.jsonl", *SHORT, "--from-run", sft_run)
+    assert (result.exit_code, "rewards and KL must be 0" in result.output) == (2, True), result.output
+
+
+def test_an_adapter_of_the_other_kind_is_refused(sft_run, place, monkeypatch):
+    result = run(kto, place, monkeypatch, place / "kto.jsonl", *SHORT, "--from-run", sft_run, platform="cpu")
+    assert (result.exit_code, "of another kind than cpu trains" in result.output) == (2, True), result.output
+
+
+def test_a_missing_package_is_a_sentence(place, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lib.sft_mlx", None)
+    result = run(sft, place, monkeypatch, place / "sft.jsonl", *SHORT)
+    assert (result.exit_code, "make setup PLATFORM=mlx" in result.output) == (2, True), result.output
+
+
+def test_a_full_disk_and_a_full_memory_are_sentences(place, monkeypatch):
+    for text, said in (
+        ("[metal::malloc] Attempting to allocate 9 bytes", "out of memory"),
+        ("[save_safetensors] Failed to open file", "a checkpoint could not be written"),
+    ):
+
+        def fail(self, step, watcher, text=text):
+            raise RuntimeError(text)
+
+        monkeypatch.setattr("lib.training_mlx.Loop.advance", fail)
+        result = run(sft, place, monkeypatch, place / "sft.jsonl", *SHORT)
+        assert (result.exit_code, said in result.output) == (2, True), result.output
+
+
+def test_a_board_gets_every_row(place, monkeypatch):
+    logged = []
+    board = type("Board", (), {"init": lambda **k: logged.append(k), "log": lambda v, step: logged.append((step, v))})
+    board.finish = lambda: logged.append("finished")
+    monkeypatch.setitem(sys.modules, "trackio", board)
+    result = run(sft, place, monkeypatch, place / "sft.jsonl", *SHORT, "--report-to", "trackio")
+    assert result.exit_code == 0, result.output
+    assert logged[0]["project"] == "toolset-training" and logged[-1] == "finished"
+    assert [step for step, _ in logged[1:-1]] == list(range(1, len(logged) - 1)) and "train/loss" in logged[1][1]
+    monkeypatch.setitem(sys.modules, "trackio", None)
+    result = run(sft, place, monkeypatch, place / "sft.jsonl", *SHORT, "--report-to", "trackio")
+    assert (result.exit_code, "trackio is not installed" in result.output) == (2, True), result.output
+
+
+LONG = [*FLAGS, "--epochs", "4", "--save-every", "3", "--log-every", "2", "--eval-fraction", "0"]
+LONG += ["--lora-dropout", "0.1"]
+STOPS = ((signal.SIGKILL, 4), (signal.SIGINT, 9), (signal.SIGKILL, 15))  # what, and behind which step
+
+
+def start(place, root, *arguments):
+    """The SFT script in a process of its own, its runs in a folder of their own."""
+    code = (
+        "import sys, lib.runs, pathlib; root = pathlib.Path(sys.argv.pop(1));"
+        "lib.runs.create.__defaults__ = (root,); lib.runs.newest.__defaults__ = (None, None, True, root);"
+        "from scripts.sft import main; main()"
+    )
+    words = [sys.executable, "-c", code, root, place / "short.jsonl", "--model", place / "model", "--platform", "mlx"]
+    return subprocess.Popen(
+        list(map(str, [*words, *arguments])), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def stop_behind(process, root, step, number):
+    """Send the signal once the run's log has reached the step; (the run's folder, exit code, output)."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        log = next(root.glob("*/logs/training_latest.jsonl"), None)
+        if log is not None and any(row["step"] >= step for row in rows_of(log.parent.parent)):
+            break
+        time.sleep(0.01)
+    time.sleep(random.Random(step).random() * 0.1)  # anywhere in a step, or in a save
+    assert process.poll() is None, process.communicate()[0]
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=120)
+    return log.parent.parent, process.returncode, output
+
+
+def damage_newest(folder):
+    """Cut the newest checkpoint's optimizer in half; the checkpoint's folder."""
+    newest = max((folder / "checkpoints").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    data = (newest / "optimizer.safetensors").read_bytes()
+    (newest / "optimizer.safetensors").write_bytes(data[: len(data) // 2])
+    return newest
+
+
+def test_killed_stopped_and_damaged_the_losses_are_those_of_an_uninterrupted_run(place, monkeypatch):
+    """One log, each step once, every value as if nothing had happened; dropout is on, so its draws must be the same."""
+    root, damaged = place / "killed", None
+    for number, step in STOPS:
+        process = start(place, root, *LONG, *(["--resume"] if root.is_dir() else []))
+        folder, code, output = stop_behind(process, root, step, number)
+        assert code == (130 if number == signal.SIGINT else -signal.SIGKILL), output
+        if number == signal.SIGINT:
+            assert "RESUME=1" in output and not (folder / "done.json").exists()
+            damaged = damage_newest(folder)
+    process = start(place, root, *LONG, "--resume")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert not damaged.exists() or (folder / damaged.name.replace("checkpoint", "checkpoints/broken")).exists()
+    whole = run(sft, place, monkeypatch, place / "short.jsonl", *LONG)
+    assert whole.exit_code == 0, whole.output
+    found, wanted = rows_of(folder), rows_of(Path(whole.stdout.strip()))
+    assert [row["step"] for row in found] == [row["step"] for row in wanted] == [1, *range(2, 25, 2)]
+    for mine, other in zip(found, wanted, strict=True):
+        for name in ("loss", "grad_norm", "learning_rate", "mean_token_accuracy", "epoch"):
+            assert mine[name] == pytest.approx(other[name], abs=1e-6), (mine["step"], name)
+    assert (folder / "done.json").is_file() and len(list((folder / "checkpoints").glob("checkpoint-*"))) == 2
+    weights = [mx.load(str(path / "final_model/adapters.safetensors")) for path in (folder, Path(whole.stdout.strip()))]
+    assert max(mx.abs(weights[0][name] - weights[1][name]).max().item() for name in weights[0]) <= 1e-6
