@@ -67,7 +67,7 @@ endif
 
 SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT OLD A B TEACHER TEACHER_URL COUNT FLOOR RUN QUANTS BACKEND MODEL PROMPTS TOOLS \
   SFT_ARGS KTO_ARGS EVAL_ARGS COMPARE_ARGS SERVE_ARGS INTERLEAVE_ARGS DEDUP_ARGS EXPORT_ARGS IMPORT_ARGS GENERATE_ARGS MUTATE_ARGS \
-  DRY_RUN RESUME YES PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
+  DRY_RUN RESUME YES NPROC FSDP PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
 # Read by the build and the search of llama.cpp.
 export LLAMA_CMAKE LLAMA_CPP
@@ -85,7 +85,8 @@ MODEL_FLAGS = --platform $(PLATFORM) --size $(SIZE) --format $(FORMAT) --tools-i
 FLAGS_sft   = $(strip $(MODEL_FLAGS) $(SFT_ARGS) $(SFT_DATA))
 FLAGS_kto   = $(strip $(MODEL_FLAGS) $(if $(SFT_RUN),--from-run $(SFT_RUN)) $(KTO_ARGS) $(KTO_DATA))
 # Switches that change how a training is driven, not what comes out.
-SWITCHES    = $(strip $(if $(call on,RESUME),--resume) $(if $(call on,YES),--yes))
+SWITCHES    = $(strip $(if $(NPROC),--nproc $(NPROC)) $(if $(call on,FSDP),--fsdp) \
+  $(if $(call on,RESUME),--resume) $(if $(call on,YES),--yes))
 DRY         = $(call on,DRY_RUN)
 
 .PHONY: FORCE
@@ -217,7 +218,7 @@ kto: $(if $(DRY),dry-kto,$(STATE)/kto.run) ## Prefer good calls over bad, from t
 
 .PHONY: dry-sft dry-kto
 dry-sft dry-kto: dry-%: $(READY)
-	$(PYTHON) -m scripts.$* $(FLAGS_$*) --dry-run
+	$(PYTHON) -m scripts.$* $(FLAGS_$*) $(SWITCHES) --dry-run
 
 $(STATE)/sft.run: $(SFT_DATA) configs/sft.yaml configs/sizes.yaml $(STATE)/sft.flags | $(READY) $(if $(DATA),,build/validated/syngen_tools_sft.json)
 	$(PYTHON) -m scripts.sft $(FLAGS_sft) $(SWITCHES) --run-file $@

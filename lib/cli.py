@@ -8,14 +8,16 @@ import click
 
 from lib.env import load_env
 from lib.errors import CannotRun
+from lib.ranks import is_first
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
 def log(text: str) -> None:
-    """One line on stderr; stdout is for results."""
-    click.echo(text, err=True)
+    """One line on stderr; stdout is for results. Of several training processes only the first talks."""
+    if is_first():
+        click.echo(text, err=True)
 
 
 def progress(iterable=None, total=None, desc="", unit="it"):

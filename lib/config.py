@@ -40,6 +40,7 @@ class Recipe:
     seed: int
     report_to: str
     project: str
+    unsloth: bool
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Size:
     template: str | None
     licence: str
     overrides: dict
+    faults: tuple[str, ...] = ()
 
 
 # Setting -> (is it fine?, what is wanted). Checked together, so that one run shows every fault.
@@ -97,6 +99,28 @@ LIMITS = {
     "beta": (lambda v: v > 0, "more than 0"),
     "desirable_weight": (lambda v: v > 0, "more than 0"),
     "undesirable_weight": (lambda v: v > 0, "more than 0"),
+}
+
+
+# What other projects, and older versions of the trainers, call a setting -> what to do here.
+FORMER = {
+    "max_seq_length": " It is max_length here.",
+    "num_train_epochs": " It is epochs here.",
+    "per_device_train_batch_size": " It is batch_size here.",
+    "gradient_accumulation_steps": " It is grad_accumulation here.",
+    "warmup_ratio": " It is warmup_fraction here.",
+    "logging_steps": " It is log_every here.",
+    "save_steps": " It is save_every here.",
+    "max_prompt_length": " There is no such limit: max_length holds for the whole row.",
+    "max_completion_length": " There is no such limit: max_length holds for the whole row.",
+    "completion_only_loss": " It is always on: prompts and results are never in the loss.",
+    "assistant_only_loss": " It is always on: prompts and results are never in the loss.",
+    "group_by_length": " It is always on; KTO can keep the file's order: order: file.",
+    "dataset_num_proc": " Rows are prepared in one process, since KTO pairs depend on their order.",
+    "use_wandb": " Say report_to: wandb.",
+    "wandb_project": " It is project here.",
+    "num_layers": " All layers get an adapter.",
+    "scale": " It is lora_alpha / lora_rank here, on every platform.",
 }
 
 
@@ -132,56 +156,71 @@ def cast(kind: str, value):
     return value
 
 
-def checked(method: str, settings: dict, source: str) -> dict:
-    """The settings with their exact types; every fault in them is named in one CannotRun."""
+def checked(method: str, settings: dict, source: str) -> tuple[dict, list[str]]:
+    """(the settings that are fine, with their exact types; a sentence for each that is not, with what to do)."""
     kinds = {field.name: field.type for field in fields(METHODS[method])}
     faults, good = [], {}
     for name, value in settings.items():
         if name not in kinds:
-            faults.append(f"unknown setting '{name}'.{suggestion(name, kinds)}")
+            faults.append(f"unknown setting '{name}'.{FORMER.get(name) or suggestion(name, kinds)}")
             continue
         try:
-            good[name] = cast(kinds[name], value)
+            cast_value = cast(kinds[name], value)
         except (TypeError, ValueError):
             faults.append(f"{name} is {value!r}; a {kinds[name]} is needed.")
             continue
         if name in CHOICES and value not in CHOICES[name]:
             faults.append(f"{name} is '{value}'; choose one of: {', '.join(CHOICES[name])}.")
-        elif name in LIMITS and not LIMITS[name][0](good[name]):
+        elif name in LIMITS and not LIMITS[name][0](cast_value):
             faults.append(f"{name} is {value}; it must be {LIMITS[name][1]}.")
-    if faults:
-        raise CannotRun("\n".join(f"{source}: {fault}" for fault in faults))
-    return good
+        else:
+            good[name] = cast_value
+    return good, [f"{source}: {fault}" for fault in faults]
 
 
 def load_size(name: str, platform: str, method: str, path="configs/sizes.yaml") -> Size:
-    """The size's base model on this platform and its own settings for the method."""
+    """The size's base model on this platform and its own settings for the method, those with a fault left out."""
     sizes = read_yaml(path)
     if name not in sizes:
         raise CannotRun(f"SIZE is '{name}'; choose one of: {', '.join(sizes)}.")
     if platform not in PLATFORMS:
         raise CannotRun(f"PLATFORM is '{platform}'; choose one of: {', '.join(PLATFORMS)}.")
-    entry = sizes[name]
-    own = f"{method}_{platform}"  # what a platform wants otherwise
-    overrides = checked(method, entry.get(method, {}), f"{path}: {name}.{method}")
-    overrides |= checked(method, entry.get(own, {}), f"{path}: {name}.{own}")
-    return Size(name, entry["base"][platform], entry.get("template"), entry.get("licence", "unknown"), overrides)
+    entry, overrides, faults = sizes[name], {}, []
+    for key in (method, f"{method}_{platform}"):  # the second is what a platform wants otherwise
+        good, bad = checked(method, entry.get(key, {}), f"{path}: {name}.{key}")
+        overrides |= good
+        faults += bad
+    template, licence = entry.get("template"), entry.get("licence", "unknown")
+    return Size(name, entry["base"][platform], template, licence, overrides, tuple(faults))
 
 
-def load_config(method: str, size: Size, overrides: dict, path=None) -> tuple[Recipe, dict[str, str]]:
-    """(the config, where each setting came from: the recipe's path, 'size ...' or 'command line')."""
-    path = path or f"configs/{method}.yaml"
-    settings = checked(method, read_yaml(path), str(path))
-    missing = {field.name for field in fields(METHODS[method])} - settings.keys()
-    if missing:
-        raise CannotRun(f"{path}: these settings are missing: {', '.join(sorted(missing))}.")
-    given = checked(method, {k: v for k, v in overrides.items() if v is not None}, "command line")
+def examine(method: str, size: Size, overrides: dict, path=None) -> tuple[Recipe | None, dict[str, str], list[str]]:
+    """(the config, where each setting came from: the recipe's path, 'size ...' or 'command line', every fault found).
+
+    A setting with a fault keeps its value from the place before, at last from the shipped recipe, so that the rest can
+    be looked at too; there is no config only where the shipped recipe is at fault.
+    """
+    shipped = f"configs/{method}.yaml"
+    path = path or shipped
+    written, names = read_yaml(path), {field.name for field in fields(METHODS[method])}
+    before, _ = checked(method, read_yaml(shipped), shipped)
+    settings, faults = checked(method, written, str(path))
+    given, more = checked(method, {k: v for k, v in overrides.items() if v is not None}, "command line")
+    faults += [*size.faults, *more]
+    if missing := names - written.keys():
+        faults.append(f"{path}: these settings are missing: {', '.join(sorted(missing))}.")
     origins = dict.fromkeys(settings, str(path))
     origins.update(dict.fromkeys(size.overrides, f"size {size.name}"))
     origins.update(dict.fromkeys(given, "command line"))
-    config = METHODS[method](**{**settings, **size.overrides, **given})
-    if isinstance(config, KtoConfig) and config.batch_size < 2:
-        raise CannotRun("batch_size is 1; KTO estimates KL from the other rows of a batch, so use 2 or more.")
+    settings = {**before, **settings, **size.overrides, **given}
+    return METHODS[method](**settings) if settings.keys() == names else None, origins, faults
+
+
+def load_config(method: str, size: Size, overrides: dict, path=None) -> tuple[Recipe, dict[str, str]]:
+    """(the config, where each setting came from); CannotRun names every setting that is wrong by itself."""
+    config, origins, faults = examine(method, size, overrides, path)
+    if faults:
+        raise CannotRun("\n".join(faults))
     return config, origins
 
 

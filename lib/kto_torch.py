@@ -11,10 +11,10 @@ from trl import KTOConfig, KTOTrainer
 
 from lib import runs
 from lib.cli import progress
-from lib.fast_torch import speed_up
+from lib.distributed_torch import first_alone, inside, whole_state
 from lib.kto_plan import check_start, partners, planned_batches, swap_completion
 from lib.loss_torch import kto_losses, row_logps
-from lib.model_torch import load_adapter, load_base, read_weights, save_adapter
+from lib.model_torch import check_trainer, prepared, read_weights, save_adapter
 from lib.rendering import Rendered
 from lib.training_torch import MetricsCallback, PlannedMixin, StopCallback, arguments, run_training, tensors
 
@@ -29,6 +29,7 @@ class PlannedKtoTrainer(PlannedMixin, KTOTrainer):
     def _prepare_dataset(self, dataset, *args, **kwargs):
         return dataset
 
+    @inside
     def _compute_loss(self, model, inputs, return_outputs=False):
         with torch.no_grad():
             partner = row_logps(model, *(inputs[f"kl_{name}"] for name in ("input_ids", "labels")))
@@ -110,14 +111,16 @@ def make_trainer(model, tokenizer, job) -> PlannedKtoTrainer:
     """A trainer over job.rows with its reference log-probabilities."""
     batches = planned_batches(job.rows, job.desirable, job.config)
     collate = Collator(job.rows, job.desirable, batches, tokenizer.pad_token_id)
-    collate.reference = cached_reference(model, collate, batches, job.run / "reference.pt")
     settings = arguments(job.config, job.run, job.platform, job.resume) | {
         "num_train_epochs": max(1.0, job.config.epochs),
         "beta": job.config.beta,
     }
+    args = KTOConfig(**settings)  # made first: it brings the processes together
+    with first_alone():
+        collate.reference = cached_reference(model, collate, batches, job.run / "reference.pt")
     trainer = PlannedKtoTrainer(
         model=model,
-        args=KTOConfig(**settings),
+        args=args,
         train_dataset=Dataset.from_dict({"index": list(range(len(job.rows)))}),
         processing_class=tokenizer,
         data_collator=collate,
@@ -130,16 +133,16 @@ def make_trainer(model, tokenizer, job) -> PlannedKtoTrainer:
 
 def train(job) -> dict:
     """Train from the SFT adapter on job.rows, save final_model, and return the figures for done.json."""
-    model = load_adapter(load_base(job.base, job.platform), job.adapter)
-    speed_up(model)
+    model = prepared(job, job.adapter)
     trainer = make_trainer(model, job.tokenizer, job)
+    check_trainer(trainer, job)
     metrics, stop = runs.Metrics(job.run), StopCallback()
     watcher = MetricsCallback(metrics, job.platform, "kto")
     trainer.counter = watcher.count
     trainer.add_callback(watcher)
     trainer.add_callback(stop)
     seconds = run_training(trainer, stop, metrics, job.run, job.resume)
-    save_adapter(model, job.tokenizer, job.run / "final_model")
+    save_adapter(model, job.tokenizer, job.run / "final_model", whole_state(trainer))
     history = trainer.state.log_history
     last = defaultdict(lambda: None, **next((row for row in reversed(history) if "rewards/margins" in row), {}))
     return {
@@ -154,8 +157,7 @@ def train(job) -> dict:
 @torch.no_grad()
 def evaluate(job, adapter: Path) -> dict:
     """Mean loss, KL and rewards of the adapter over the rows, against the SFT adapter that KTO starts from."""
-    model = load_adapter(load_base(job.base, job.platform), job.adapter)
-    speed_up(model)
+    model = prepared(job, job.adapter)
     batches = planned_batches(job.rows, job.desirable, job.config)
     collate = Collator(job.rows, job.desirable, batches, job.tokenizer.pad_token_id)
     collate.reference = reference_logps(model, collate, batches)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -11,19 +12,49 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig, set_seed
 
 from lib.config import TARGETS
 from lib.errors import CannotRun
+from lib.fast_torch import speed_up
+from lib.ranks import is_first, local_rank
 
 
-def load_base(folder: Path, platform: str):
-    """The base model for training: bf16 on the CPU, 4-bit nf4 on CUDA unless the checkpoint is quantized already."""
+def prepared(job, adapter: Path | None = None):
+    """The job's base model with fresh LoRA matrices, or with a saved adapter, and its fast layers in place."""
+    if uses_unsloth(job):
+        return import_module("lib.unsloth_torch").prepared(job, adapter)
+    base = load_base(job.base, job.platform, job.config.four_bit)
+    model = add_lora(base, job.config) if adapter is None else load_adapter(base, adapter)
+    speed_up(model)
+    return model
+
+
+def uses_unsloth(job) -> bool:
+    return job.platform == "cuda" and job.config.unsloth
+
+
+def check_trainer(trainer, job) -> None:
+    """CannotRun when the trainer is not the one that was asked for."""
+    if uses_unsloth(job):
+        import_module("lib.unsloth_torch").require_patched_trainer(trainer)
+
+
+def load_base(folder: Path, platform: str, four_bit: bool = True):
+    """The base model for training: bf16 on the CPU; on CUDA 4-bit nf4, or bf16 without four_bit, unless the checkpoint
+    is quantized already."""
     try:
         if platform == "cuda":
             if not torch.cuda.is_available():
                 raise CannotRun("PLATFORM is cuda, but PyTorch sees no GPU. Check the driver: make doctor.")
             quantization = BitsAndBytesConfig(
-                load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+                load_in_4bit=True,
+                bnb_4bit_quant_type="nf4",
+                bnb_4bit_use_double_quant=True,
+                bnb_4bit_compute_dtype=torch.bfloat16,
+                bnb_4bit_quant_storage=torch.bfloat16,  # FSDP2 shards floating-point weights only
             )
             model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.bfloat16, device_map={"": 0}, quantization_config=quantization
+                folder,
+                dtype=torch.bfloat16,
+                device_map={"": local_rank()},
+                quantization_config=quantization if four_bit else None,
             )
         else:
             torch.set_flush_denormal(True)  # a trained model's attention underflows, and denormals are slow
@@ -63,9 +94,13 @@ def read_weights(model, folder: Path) -> None:
         raise CannotRun(f"{folder}: the adapter does not fit this base model ({error}).") from error
 
 
-def save_adapter(model, tokenizer, folder: Path) -> None:
-    """Write adapter and tokenizer (with its chat template) to folder, whole or not at all."""
-    part = folder.with_name(folder.name + ".part")
-    model.save_pretrained(part, selected_adapters=["default"])
-    tokenizer.save_pretrained(part)
-    part.replace(folder)
+def save_adapter(model, tokenizer, folder: Path, state: dict | None = None) -> None:
+    """Write adapter and tokenizer (with its chat template) to folder, whole or not at all; the first process does it.
+
+    state: the weights, where the model itself has only shards of them.
+    """
+    if is_first():
+        part = folder.with_name(folder.name + ".part")
+        model.save_pretrained(part, selected_adapters=["default"], state_dict=state)
+        tokenizer.save_pretrained(part)
+        part.replace(folder)

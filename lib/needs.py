@@ -117,6 +117,14 @@ def traps(target: str, versions: dict[str, str]) -> list[Need]:
     return needs
 
 
+def visible_gpus(environment) -> int:
+    """How many CUDA devices a process sees, by CUDA_VISIBLE_DEVICES or else by nvidia-smi."""
+    named = environment.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return len([name for name in named.split(",") if name.strip() not in ("", "-1")])
+    return len((output_of("nvidia-smi", "-L") or "").splitlines())
+
+
 def device_need(target: str) -> Need:
     """The processor or GPU that the platform trains on."""
     if target == "cuda":

@@ -10,9 +10,9 @@ from trl import SFTConfig, SFTTrainer
 
 from lib import runs
 from lib.batches import length_grouped, longest_first
-from lib.fast_torch import speed_up
+from lib.distributed_torch import inside, run_inside, whole_state
 from lib.loss_torch import label_logps
-from lib.model_torch import add_lora, load_adapter, load_base, save_adapter
+from lib.model_torch import check_trainer, prepared, save_adapter
 from lib.rendering import Rendered
 from lib.training_torch import (
     MetricsCallback,
@@ -27,10 +27,13 @@ from lib.training_torch import (
 class CompletionTrainer(PlannedMixin, SFTTrainer):
     """trl's SFTTrainer whose loss is computed at the labelled positions alone; the value is the same."""
 
+    @inside
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         logps, _, correct = label_logps(model, inputs["input_ids"], inputs["labels"])
         count = logps.numel() if num_items_in_batch is None else num_items_in_batch
         loss = -logps.sum() / torch.as_tensor(count).clamp(min=1)
+        if num_items_in_batch is not None:  # the tokens of all processes, whose gradients are averaged
+            loss = loss * self.accelerator.num_processes
         self._metrics["train" if model.training else "eval"]["mean_token_accuracy"].append(
             correct.item() / max(logps.numel(), 1)
         )
@@ -88,17 +91,17 @@ def mean_loss(model, tokenizer, rows: list[Rendered], batch_size: int) -> float 
 
 def train(job) -> dict:
     """Train an adapter on job.rows, save it as final_model, and return the figures for done.json."""
-    model = add_lora(load_base(job.base, job.platform), job.config)
-    speed_up(model)
+    model = prepared(job)
     trainer = make_trainer(model, job.tokenizer, job.rows, job.config, job.run, job.platform, job.resume)
+    check_trainer(trainer, job)
     metrics, stop = runs.Metrics(job.run), StopCallback()
     watcher = MetricsCallback(metrics, job.platform, "sft")
     trainer.counter = watcher.count
     trainer.add_callback(watcher)
     trainer.add_callback(stop)
     seconds = run_training(trainer, stop, metrics, job.run, job.resume)
-    eval_loss = mean_loss(model, job.tokenizer, job.held_out, job.config.batch_size)
-    save_adapter(model, job.tokenizer, job.run / "final_model")
+    eval_loss = run_inside(trainer, mean_loss, model, job.tokenizer, job.held_out, job.config.batch_size)
+    save_adapter(model, job.tokenizer, job.run / "final_model", whole_state(trainer))
     tokens = sum(len(row.input_ids) for row in job.rows) * job.config.epochs
     return {
         "steps": trainer.state.global_step,
@@ -111,7 +114,6 @@ def train(job) -> dict:
 
 def evaluate(job, adapter: Path) -> dict:
     """The adapter's loss on the held-out rows, nats a token."""
-    model = load_adapter(load_base(job.base, job.platform), adapter)
-    speed_up(model)
+    model = prepared(job, adapter)
     loss = mean_loss(model, job.tokenizer, job.held_out, job.config.batch_size)
     return {"eval_loss": loss, "rows": len(job.held_out)}

@@ -8,17 +8,18 @@ import re
 import shlex
 import shutil
 import sys
-from dataclasses import asdict, dataclass, fields
-from importlib import import_module
+from dataclasses import asdict, dataclass, fields, replace
+from importlib import import_module, util
 from pathlib import Path
 from typing import Any
 
 import click
 
-from lib import runs
+from lib import launch, rules, runs
 from lib.cli import log, option, progress, yes_option
-from lib.config import METHODS, PLATFORMS, Recipe, advice, describe, load_config, load_size
+from lib.config import METHODS, PLATFORMS, Recipe, advice, describe
 from lib.errors import CannotRun
+from lib.ranks import is_first
 
 TRAINERS = {"cpu": "torch", "cuda": "torch", "mlx": "mlx"}
 ADAPTERS = {"torch": "adapter_model.safetensors", "mlx": "adapters.safetensors"}  # PEFT's form and mlx-lm's
@@ -30,7 +31,7 @@ KINDS = {"int": int, "float": float, "bool": bool, "str": str}
 class Job:
     """Everything a trainer needs. rows: Rendered, in file order; desirable: one bool a row (KTO); held_out: for the
     evaluation loss (SFT); adapter: the SFT run's final_model that KTO starts from; evaluated: an adapter to
-    measure instead of training one."""
+    measure instead of training one; processes: how many train together; sharded: with the weights spread over them."""
 
     method: str
     platform: str
@@ -44,6 +45,8 @@ class Job:
     adapter: Path | None
     resume: bool
     evaluated: Path | None = None
+    processes: int = 1
+    sharded: bool = False
 
 
 def recipe_comments(method: str) -> dict[str, str]:
@@ -79,6 +82,8 @@ SHARED_OPTIONS = [
     click.option("--resume", is_flag=True, envvar="RESUME", help="Go on with the newest unfinished run."),
     click.option("--dry-run", is_flag=True, envvar="DRY_RUN", help="Set up everything, train nothing."),
     click.option("--eval-only", type=click.Path(), help="Train nothing: measure this run, or a checkpoint in it."),
+    option("--nproc", type=click.IntRange(min=1), default=1, help="Processes that train together, one a GPU (torch)."),
+    click.option("--fsdp", is_flag=True, help="Spread the weights over the processes: for a base too big for one GPU."),
     click.option("--run-file", type=click.Path(), help="Write the finished run's path to this file (for make)."),
     yes_option,
 ]
@@ -234,10 +239,11 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
     platform, size_name = options.pop("platform"), options.pop("size")
     recipe = options.pop("recipe") or f"configs/{method}.yaml"
     resume, dry_run, yes, model = (options.pop(name) for name in ("resume", "dry_run", "yes", "model"))
+    processes, sharded = options.pop("nproc"), options.pop("fsdp")
     evaluated = adapter_folder(options.pop("eval_only"), platform)
     adapter = adapter_folder(sft_run, platform)
-    size = load_size(size_name, platform, method)
-    config, origins = load_config(method, size, options, recipe)
+    machine = rules.this_machine(processes, sharded)
+    size, config, origins = rules.valid_config(method, (platform, size_name), options, recipe, model, machine)
     examples = load_examples(data)
     if method == "sft":
         examples = [(place, example) for place, example in examples if example.label is not False]
@@ -247,6 +253,7 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
     from lib.rendering import rows_digest
     from lib.templates import template_for
 
+    import_unsloth(platform, config)
     template = template_for(config.tools_in_prompt, size.template) if size.template else None
     tokenizer = import_module("lib.tokenizer_torch").load_tokenizer(base, template)
     rows, kept, too_long = render_rows(examples, tokenizer, config)
@@ -276,13 +283,15 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
         f"  data                    {', '.join(data)}: {len(rows)} rows, {tokens} tokens, {trained} trained "
         f"({100 * trained / tokens:.0f} %); held out {len(held_out)}, too long {too_long}",
     ]
-    preflight(method, platform, size_name, summary, advice(config), yes or dry_run or evaluated is not None)
+    worker = launch.worker_run()
+    preflight(method, platform, size_name, summary, advice(config), yes or dry_run or bool(evaluated or worker))
     if dry_run:
         log("Dry run: everything is set up, nothing was trained.")
         return None
-    run = evaluated or open_run(method, size_name, config, facts, resume)
+    run = evaluated or worker or open_run(method, size_name, config, facts, resume)
     desirable = [example.label is not False for example in kept]
-    return Job(method, platform, config, run, base, tokenizer, rows, held_out, desirable, adapter, resume, evaluated)
+    job = Job(method, platform, config, run, base, tokenizer, rows, held_out, desirable, adapter, resume, evaluated)
+    return replace(job, processes=processes, sharded=sharded)
 
 
 def check_labels(method: str, examples: list) -> None:
@@ -297,6 +306,16 @@ def check_labels(method: str, examples: list) -> None:
             raise CannotRun(f"KTO needs both labels; all {len(examples)} rows are {str(labels.pop()).lower()}.")
 
 
+def import_unsloth(platform: str, config: Recipe) -> None:
+    """Import unsloth where it will train: it patches what is imported after it, so it must come before transformers."""
+    if platform == "cuda" and config.unsloth and util.find_spec("unsloth"):
+        try:
+            import_module("lib.unsloth_torch")
+        except (ImportError, RuntimeError, NotImplementedError) as error:  # no GPU, a driver or a package too old
+            text = " ".join(str(error).split())
+            raise CannotRun(f"unsloth does not start ({text}). Look: make doctor. Or: --no-unsloth.") from error
+
+
 def trainer(method: str, platform: str):
     """The module that trains the method on the platform; CannotRun when its packages are not installed."""
     try:
@@ -308,15 +327,21 @@ def trainer(method: str, platform: str):
 
 def execute(job: Job, run_file: str | None) -> Path:
     """Train, then write done.json; the run's path."""
-    module = trainer(job.method, job.platform)
+    if launch.worker_run():
+        figures = trainer(job.method, job.platform).train(job)
+        if is_first():
+            runs.finish(job.run, figures)
+        return job.run
     with runs.Lock(job.run):
         log(f"Run: {job.run}")
         try:
-            figures = module.train(job)
+            if job.processes > 1:
+                launch.train(job)
+            else:
+                runs.finish(job.run, trainer(job.method, job.platform).train(job))
         except KeyboardInterrupt:
             log(f"Stopped. Go on with: make {job.method} RESUME=1")
             raise
-        runs.finish(job.run, figures)
     if run_file:
         from lib.jsonl import write_text
 

@@ -8,13 +8,16 @@ import time
 from pathlib import Path
 
 import torch
+from accelerate.data_loader import prepare_data_loader
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
 from lib.batches import pad_rows
 from lib.cli import log
+from lib.distributed_torch import agreed, open_forward, own_batches, shared_figures
 from lib.errors import CannotRun
+from lib.ranks import is_first, world_size
 from lib.rendering import IGNORED
 from lib.watching import Stop, Watcher
 
@@ -41,10 +44,16 @@ class PlannedMixin:
     plan = None
 
     def get_train_dataloader(self):
-        loader = DataLoader(
-            self.train_dataset, batch_sampler=PlannedBatches(self.plan), collate_fn=self.data_collator, num_workers=0
-        )
-        return self.accelerator.prepare(loader)
+        batches = PlannedBatches(lambda epoch: own_batches(self.plan(epoch)))
+        loader = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator, num_workers=0)
+        # The batches are this process's own already: nothing is left to share out.
+        alone = {"num_processes": 1, "process_index": 0}
+        return prepare_data_loader(loader, self.accelerator.device, **alone, put_on_device=True)
+
+    def log(self, logs, *args, **kwargs):
+        mode = "train" if self.model.training else "eval"
+        self._metrics[mode] = shared_figures(self._metrics[mode])
+        super().log(logs, *args, **kwargs)
 
     def create_model_card(self, *args, **kwargs):
         """The card is written once, at upload."""
@@ -72,7 +81,7 @@ def arguments(config, run: Path, platform: str, resume: bool) -> dict:
         "weight_decay": config.weight_decay,
         "max_grad_norm": config.max_grad_norm,
         "per_device_train_batch_size": config.batch_size,
-        "gradient_accumulation_steps": config.grad_accumulation,
+        "gradient_accumulation_steps": config.grad_accumulation // world_size(),
         "gradient_checkpointing": config.gradient_checkpointing,
         "max_length": config.max_length,
         "logging_steps": config.log_every,
@@ -83,6 +92,8 @@ def arguments(config, run: Path, platform: str, resume: bool) -> dict:
         "optim": "paged_adamw_8bit" if platform == "cuda" else "adamw_torch_fused",
         "bf16": True,  # autocast: LoRA's fp32 masters are multiplied in bf16
         "use_cpu": platform == "cpu",
+        "ddp_backend": "gloo" if platform == "cpu" and world_size() > 1 else None,
+        "ddp_timeout": 24 * 3600,  # seconds: the others wait for what the first computes alone
         "seed": config.seed,
         "report_to": config.report_to,
         "project": config.project,
@@ -110,8 +121,11 @@ class MetricsCallback(Watcher, TrainerCallback):
         super().__init__(metrics, method)
         self.platform = platform
 
+    def count(self, tokens: int) -> None:
+        super().count(tokens * world_size())  # batches of one step are alike in length
+
     def on_log(self, args, state, control, logs=None, **_):
-        if "loss" in logs:
+        if "loss" in logs and is_first():
             values = {name: value for name, value in logs.items() if name not in ("num_tokens", "entropy")}
             self.write(state.global_step, values, memory_gb(self.platform))
 
@@ -120,8 +134,8 @@ class StopCallback(Stop, TrainerCallback):
     """Ctrl-C or SIGTERM: finish the step, save a checkpoint, then stop; a second Ctrl-C stops at once."""
 
     def on_step_end(self, args, state, control, **_):
-        if self.stopped:
-            control.should_save = control.should_training_stop = True
+        if agreed(self.stopped, Path(args.output_dir).parent):
+            self.stopped = control.should_save = control.should_training_stop = True
 
 
 def last_checkpoint(run: Path) -> str | None:
@@ -144,6 +158,8 @@ def run_training(trainer, stop: StopCallback, metrics, run: Path, resume: bool) 
     if resume:
         metrics.drop_after(int(checkpoint.rsplit("-", 1)[-1]) if checkpoint else -1)
     trainer.remove_callback(PrinterCallback)  # our table row says the same
+    if world_size() > 1:
+        open_forward(trainer.model)
     started = time.monotonic()
     try:
         with stop.listening():

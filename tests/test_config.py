@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from lib.config import METHODS, advice, describe, load_config, load_size, read_yaml
+from lib.config import FORMER, METHODS, advice, describe, load_config, load_size, read_yaml
 from lib.errors import CannotRun
 
 SIZES = ("tiny", "3b", "7b", "13b", "20b")
@@ -95,9 +95,15 @@ def test_an_unknown_size_lists_the_known_ones():
         load_size("9b", "cpu", "sft")
 
 
-def test_kto_with_batches_of_one_is_refused():
-    with pytest.raises(CannotRun, match="batch_size is 1"):
-        load_config("kto", load_size("tiny", "cpu", "kto"), {"batch_size": 1})
+@pytest.mark.parametrize("former, here", [("max_seq_length", "max_length"), ("warmup_ratio", "warmup_fraction")])
+def test_a_setting_of_other_projects_is_told_its_name_here(tmp_path, former, here):
+    with pytest.raises(CannotRun, match=f"unknown setting '{former}'. It is {here} here"):
+        load_config("sft", load_size("tiny", "cpu", "sft"), {}, recipe(tmp_path, {former: 1}))
+
+
+def test_no_former_name_is_a_setting_of_today():
+    names = {field.name for method in METHODS.values() for field in dataclasses.fields(method)}
+    assert names & FORMER.keys() == set()
 
 
 def test_a_learning_rate_below_published_kto_practice_is_remarked_on():

@@ -57,8 +57,7 @@ def test_everything_imported_is_asked_for():
     used = third_party(files_of("lib", "scripts", "evaluator", "tests"))
     assert {"click", "requests", "torch"} <= set(used)
     asked = {name for requirements, _ in REQUIREMENTS.values() for name in asked_packages(requirements)}
-    # packaging comes with pytest, and only tests use it.
-    assert not_asked(used, asked | {"packaging"}) == {}
+    assert not_asked(used, asked) == {}
 
 
 def test_the_light_part_asks_for_what_the_light_code_imports():

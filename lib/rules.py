@@ -1,0 +1,285 @@
+"""Settings that are fine alone and wrong together, or on this machine: one table of condition, message and fix."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import util
+from pathlib import Path
+
+from lib import runs
+from lib.base_model import read_config, sixteen_bit_twin
+from lib.config import KtoConfig, Recipe, examine, load_size
+from lib.errors import CannotRun
+from lib.needs import installed_version, visible_gpus
+
+FULL_TOOLS_TOKENS = 9000  # what the shipped toolset takes in the prompt; README's "8-9 thousand"
+BOARDS = ("trackio", "wandb")
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the rules look at. model: the base's config.json, {} where it is not known before the download;
+    versions: of the packages installed; gpus: visible CUDA devices; processes: NPROC; sharded: under FSDP2."""
+
+    method: str
+    platform: str
+    size: str
+    config: Recipe
+    base: str
+    model: dict = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    gpus: int = 0
+    processes: int = 1
+    sharded: bool = False
+    cores: int = 1
+    system: str = "Linux"
+    hidden_library: bool = False
+
+    @property
+    def unsloth(self) -> bool:
+        return self.platform == "cuda" and self.config.unsloth
+
+    @property
+    def torch(self) -> bool:
+        return self.platform != "mlx"
+
+    @property
+    def positions(self) -> int:
+        """Tokens that the model was made for; 0 when its config does not say."""
+        return (self.model.get("text_config") or self.model).get("max_position_embeddings") or 0
+
+    @property
+    def quantized_by(self) -> str:
+        """How the base's weights are stored: "bitsandbytes", "mxfp4", "gptq"..., "mlx", or "" for plain weights."""
+        by_torch = (self.model.get("quantization_config") or {}).get("quant_method", "")
+        mlx = self.model.get("quantization") or {}
+        return "mlx" if "group_size" in mlx else by_torch
+
+    @property
+    def shared_accumulation(self) -> int:
+        """The least accumulation, not below the recipe's, that the processes can share out."""
+        return -(-self.config.grad_accumulation // self.processes) * self.processes
+
+    @property
+    def plain_base(self) -> str:
+        return sixteen_bit_twin(self.base)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """broken: whether the situation breaks it; message and fix: sentences, with the situation's fields in braces."""
+
+    broken: Callable[[Situation], bool]
+    message: str
+    fix: str
+
+
+def before(version: str | None, limit: str) -> bool:
+    """Whether a known version is older than the limit."""
+    from packaging.version import Version
+
+    return bool(version) and Version(version) < Version(limit)
+
+
+def at_least(version: str | None, limit: str) -> bool:
+    """Whether a known version is the limit or newer."""
+    return bool(version) and not before(version, limit)
+
+
+def causal(model: dict) -> bool:
+    """Whether config.json names a model that writes text from left to right; True where it names none."""
+    names = model.get("architectures") or ["ForCausalLM"]
+    return any(name.endswith(("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")) for name in names)
+
+
+# The name of a rule is what its test and its row in the documentation are called by.
+RULES: dict[str, Rule] = {
+    "kto-batch-of-one": Rule(
+        lambda s: isinstance(s.config, KtoConfig) and s.config.batch_size < 2,
+        "batch_size is 1; KTO estimates KL from the other rows of a batch",
+        "--batch-size 2 or more, with less --grad-accumulation",
+    ),
+    "longer-than-the-model": Rule(
+        lambda s: 0 < s.positions < s.config.max_length,
+        "max_length is {s.config.max_length}, but {s.base} was made for {s.positions} tokens",
+        "--max-length {s.positions}",
+    ),
+    "no-room-for-the-tools": Rule(
+        lambda s: s.config.tools_in_prompt == "full" and s.config.max_length < FULL_TOOLS_TOKENS,
+        "tools_in_prompt is full, which takes about 9,000 tokens of every row, and max_length is {s.config.max_length}",
+        "--max-length 12288, or --tools-in-prompt names",
+    ),
+    "not-a-causal-model": Rule(
+        lambda s: not causal(s.model),
+        "{s.base} is no model that writes text (its config.json names {s.model[architectures]})",
+        "--model with an instruct model",
+    ),
+    "code-of-its-own": Rule(
+        lambda s: "AutoModelForCausalLM" in (s.model.get("auto_map") or {}) and "model_type" not in s.model,
+        "{s.base} needs code of its own, which is never run here",
+        "--model with a model that transformers knows",
+    ),
+    "4-bit-without-a-gpu": Rule(
+        lambda s: s.platform == "cpu" and s.quantized_by == "bitsandbytes",
+        "{s.base} holds 4-bit weights for CUDA, and PLATFORM is cpu",
+        "--model {s.plain_base}",
+    ),
+    "cuda-weights-on-mlx": Rule(
+        lambda s: s.platform == "mlx" and s.quantized_by in ("bitsandbytes", "gptq", "awq"),
+        "{s.base} holds weights quantized by {s.quantized_by}, which MLX cannot read",
+        "--model {s.plain_base}, or its twin of mlx-community",
+    ),
+    "mlx-weights-in-torch": Rule(
+        lambda s: s.torch and s.quantized_by == "mlx",
+        "{s.base} holds weights in MLX's own quantization, and PLATFORM is {s.platform}",
+        "--model with the model that it was made from, or PLATFORM=mlx",
+    ),
+    "trl-without-triton": Rule(
+        lambda s: s.platform == "cpu" and before(s.versions.get("trl"), "1.16"),
+        "trl {s.versions[trl]} cannot train without Triton",
+        "make setup PLATFORM=cpu",
+    ),
+    "unsloth-missing": Rule(
+        lambda s: s.unsloth and "torch" in s.versions and "unsloth" not in s.versions,
+        "unsloth is on, but not installed",
+        "make setup PLATFORM=cuda, or --no-unsloth",
+    ),
+    "unsloth-with-newer-trl": Rule(
+        lambda s: s.unsloth and "unsloth" in s.versions and at_least(s.versions.get("trl"), "1.16"),
+        "trl {s.versions[trl]} is newer than unsloth's patches, which would be left out without a word",
+        "make setup PLATFORM=cuda, or --no-unsloth",
+    ),
+    "unsloth-with-newer-transformers": Rule(
+        lambda s: s.unsloth and "unsloth" in s.versions and at_least(s.versions.get("transformers"), "5.18"),
+        "transformers {s.versions[transformers]} is newer than unsloth knows",
+        "make setup PLATFORM=cuda, or --no-unsloth",
+    ),
+    "unsloth-dropout": Rule(
+        lambda s: (
+            s.unsloth
+            and getattr(s.config, "lora_dropout", 0) > 0
+            and s.environment.get("UNSLOTH_FUSED_LORA_DROPOUT") == "0"
+        ),
+        "lora_dropout is {s.config.lora_dropout}, and UNSLOTH_FUSED_LORA_DROPOUT=0 turns unsloth's kernels off with it",
+        "--lora-dropout 0",
+    ),
+    "unsloth-packing": Rule(
+        lambda s: s.unsloth and getattr(s.config, "packing", False),
+        "packing is on, and unsloth's attention would look across the rows of a pack",
+        "--no-packing, or --no-unsloth",
+    ),
+    "unsloth-sharded": Rule(
+        lambda s: s.unsloth and s.sharded,
+        "unsloth's kernels read the weights past FSDP2, which has them in shards",
+        "--no-unsloth",
+    ),
+    "several-gpus": Rule(
+        lambda s: s.platform == "cuda" and s.gpus > 1 and s.processes == 1,
+        "{s.gpus} GPUs are visible to one process; trl refuses to spread a model over them that way",
+        "NPROC={s.gpus} uses them all, CUDA_VISIBLE_DEVICES=0 one",
+    ),
+    "more-processes-than-gpus": Rule(
+        lambda s: s.platform == "cuda" and 0 < s.gpus < s.processes,
+        "{s.processes} processes, but {s.gpus} visible GPUs",
+        "NPROC={s.gpus}",
+    ),
+    "more-processes-than-cores": Rule(
+        lambda s: s.platform == "cpu" and s.processes > s.cores,
+        "{s.processes} processes, but {s.cores} cores",
+        "NPROC={s.cores} or less",
+    ),
+    "accumulation-not-shared": Rule(
+        lambda s: s.processes > 1 and s.config.grad_accumulation % s.processes > 0,
+        "grad_accumulation is {s.config.grad_accumulation}, which {s.processes} processes cannot share out",
+        "--grad-accumulation {s.shared_accumulation}",
+    ),
+    "processes-on-mlx": Rule(
+        lambda s: s.platform == "mlx" and s.processes > 1,
+        "several processes train with torch only, and PLATFORM is mlx",
+        "without NPROC, or another PLATFORM",
+    ),
+    "board-missing": Rule(
+        lambda s: s.config.report_to in BOARDS and "torch" in s.versions and s.config.report_to not in s.versions,
+        "report_to is {s.config.report_to}, which is not installed",
+        ".venv/bin/python -m pip install {s.config.report_to}, or --report-to none",
+    ),
+    "wandb-without-a-key": Rule(
+        lambda s: (
+            s.config.report_to == "wandb"
+            and not s.environment.get("WANDB_API_KEY")
+            and s.environment.get("WANDB_MODE") not in ("offline", "disabled")
+            and not s.environment.get("WANDB_LOGGED_IN")
+        ),
+        "report_to is wandb, and there is no key for it",
+        "WANDB_API_KEY in .env, WANDB_MODE=offline, or --report-to trackio",
+    ),
+    "old-mlx-lm": Rule(
+        lambda s: s.platform == "mlx" and before(s.versions.get("mlx-lm"), "0.32"),
+        "mlx-lm {s.versions[mlx-lm]} is what a resolver falls back to, and too old",
+        "make setup PLATFORM=mlx",
+    ),
+    "hidden-library": Rule(
+        lambda s: s.hidden_library,
+        "datasets/__init__.py hides the library of that name",
+        "rm datasets/__init__.py",
+    ),
+    "windows-without-unsloth": Rule(
+        lambda s: s.system == "Windows" and s.unsloth and "triton-windows" not in s.versions,
+        "unsloth needs Triton, which this Windows has not",
+        "WSL2 (docs/windows.md), pip install triton-windows, or --no-unsloth",
+    ),
+}
+
+
+def broken_rules(situation: Situation) -> list[str]:
+    """A sentence with its fix for every rule that the situation breaks, in the table's order."""
+    found = [rule for rule in RULES.values() if rule.broken(situation)]
+    return [f"{rule.message}. Fix: {rule.fix}.".format(s=situation) for rule in found]
+
+
+def wandb_login() -> str:
+    """The netrc file of an earlier `wandb login`, or ""."""
+    path = Path.home() / ".netrc"
+    try:
+        return str(path) if "wandb" in path.read_text(encoding="utf-8") else ""
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def this_machine(processes: int = 1, sharded: bool = False) -> dict:
+    """The fields of a Situation that do not depend on the settings."""
+    versions = runs.versions()
+    versions |= {name: installed_version(name) or "0" for name in BOARDS if util.find_spec(name)}
+    if version := installed_version("triton-windows"):
+        versions["triton-windows"] = version
+    environment = dict(os.environ) | ({"WANDB_LOGGED_IN": login} if (login := wandb_login()) else {})
+    return {
+        "versions": versions,
+        "environment": environment,
+        "gpus": visible_gpus(os.environ),
+        "processes": processes,
+        "sharded": sharded,
+        "cores": os.cpu_count() or 1,
+        "system": platform.system(),
+        "hidden_library": Path("datasets/__init__.py").exists(),
+    }
+
+
+def valid_config(method, names: tuple[str, str], options: dict, recipe, model, machine: dict):
+    """(Size, config, where each setting came from) of a run; CannotRun names every fault of all of it at once.
+
+    names: platform and size; options: settings of the command line, None where not given; model: another base or None.
+    """
+    size = load_size(names[1], names[0], method)
+    config, origins, faults = examine(method, size, options, recipe)
+    if config is not None:
+        base = model or size.base
+        situation = Situation(method, *names, config, base, read_config(base), **machine)
+        faults += broken_rules(situation)
+    if faults:
+        raise CannotRun("\n".join(faults))
+    return size, config, origins
