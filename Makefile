@@ -39,6 +39,10 @@ $(call one-of,BACKEND,llamacpp ollama lmstudio vllm openai)
 $(call one-of,FORMAT,native text)
 $(call one-of,TOOLS_IN_PROMPT,none names full)
 
+# What `make test-api` runs: all that touches trl, transformers, peft, datasets or the hub.
+API_TESTS ?= tests/test_cuda_api.py tests/test_training.py tests/test_loss_torch.py tests/test_fast_torch.py tests/test_rendering.py \
+  tests/test_merge.py tests/test_base_model.py
+
 # $(call needed,NAME) stops when a setting that the target cannot do without is empty.
 needed = $(or $($1),$(error $@ needs $1: make $@ $1=...))
 
@@ -64,10 +68,13 @@ READY   := .venv/.ready-$(PLATFORM)
 MLX     := $(if $(filter Linux,$(shell uname -s)),.venv/.ready-mlx-linux)
 READY   := $(if $(filter mlx,$(PLATFORM)),$(or $(MLX),$(READY)),$(READY))
 endif
+ifneq ($(filter-out 0 no false,$(FLASH_ATTN)),)
+FLASH   := $(if $(filter cuda,$(PLATFORM)),.venv/.ready-flash-attn,$(error FLASH_ATTN is for PLATFORM=cuda; this is $(PLATFORM)))
+endif
 
 SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT OLD A B TEACHER TEACHER_URL COUNT FLOOR RUN QUANTS BACKEND MODEL PROMPTS TOOLS \
   SFT_ARGS KTO_ARGS EVAL_ARGS COMPARE_ARGS SERVE_ARGS INTERLEAVE_ARGS DEDUP_ARGS EXPORT_ARGS IMPORT_ARGS GENERATE_ARGS MUTATE_ARGS \
-  DRY_RUN RESUME YES NPROC FSDP PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
+  DRY_RUN RESUME YES NPROC FSDP QUICK FLASH_ATTN PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
 # Read by the build and the search of llama.cpp.
 export LLAMA_CMAKE LLAMA_CPP
@@ -122,6 +129,16 @@ PIP_INSTALL := .venv/bin/python -m pip install --disable-pip-version-check
 .venv/.ready-mlx-linux: .venv/.ready-$(PLATFORM) requirements-mlx.txt
 	$(HOLD_VENV) $(PIP_INSTALL) -r requirements-mlx.txt -c $(LOCK)$(if $(filter mlx,$(PLATFORM)),, || echo >&2 "No MLX for this machine; its tests are skipped."); touch $@
 
+# Compiled against the PyTorch that is installed, so outside of pip's usual build environment.
+.venv/.ready-flash-attn: requirements-flash-attn.txt $(READY)
+	$(HOLD_VENV) $(PIP_INSTALL) wheel packaging ninja; $(PIP_INSTALL) --no-build-isolation -r requirements-flash-attn.txt; touch $@
+
+# The CUDA lock's trainers over this environment's PyTorch, to test against both.
+build/cuda-api/.ready: requirements-api.txt requirements-cuda.lock | $(READY)
+	rm -rf $(@D)
+	$(PYTHON) -m pip install --disable-pip-version-check -q --target $(@D) --no-deps -r requirements-api.txt -c requirements-cuda.lock
+	touch $@
+
 ##@ Start here
 .PHONY: help vars setup doctor demo
 help: ## Show this list
@@ -132,7 +149,8 @@ help: ## Show this list
 vars: ## Show every setting, its value and where it comes from
 	@$(foreach name,$(SHOWN),printf '%-15s %-42s (%s)\n' '$(name)' '$(subst ','\'',$($(name)))' '$(origin $(name))';)
 
-setup: $(READY) ## Create .venv with all this platform needs
+setup: $(READY) $(FLASH) ## Create .venv with all this platform needs and prove that it trains; QUICK=1: no proof, FLASH_ATTN=1: for cuda
+	$(if $(call on,QUICK),@echo "Installed. Prove it with: make setup",$(PYTHON) -m scripts.verify --platform $(PLATFORM))
 
 doctor: $(LIGHT) ## Look for what a run needs, examine running servers (BACKEND=, MODEL=), and say what is wrong
 	$(PYTHON) -m scripts.doctor --platform $(PLATFORM) --size $(SIZE) --backend $(BACKEND) $(if $(MODEL),--model $(MODEL))
@@ -227,7 +245,7 @@ $(STATE)/kto.run: $(KTO_DATA) configs/kto.yaml configs/sizes.yaml $(STATE)/kto.f
 	$(PYTHON) -m scripts.kto $(FLAGS_kto) $(SWITCHES) --run-file $@
 
 ##@ Ship and measure (RUN=runs/<name>; without it the newest finished run)
-.PHONY: gguf serve eval report compare rescore ladder
+.PHONY: gguf serve eval report compare-runs compare rescore ladder
 gguf: $(READY) ## Merge a run and write f16 and QUANTS, each verified by loading it
 	$(PYTHON) -m scripts.gguf $(if $(RUN),--run $(RUN)) --quants "$(QUANTS)"
 
@@ -238,8 +256,11 @@ eval: $(if $(filter llamacpp,$(BACKEND)),$(READY),$(LIGHT)) ## Score a model: BA
 	$(PYTHON) -m evaluator --backend $(BACKEND) $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) \
 	  --prompts $(PROMPTS) --format $(FORMAT) $(if $(TOOLS),--tools $(TOOLS)) $(if $(call on,RESUME),--resume) $(EVAL_ARGS)
 
-report: $(LIGHT) ## Write an evaluation's Markdown, HTML and JUnit again: RUN=<run> or OUT=<evaluation folder>
-	$(PYTHON) -m evaluator.report $(or $(OUT),$(RUN))
+report: $(LIGHT) ## Draw a run's training curves, and write its evaluation's reports again: RUN="<run> <run>..." or OUT=<evaluation folder>
+	$(PYTHON) -m scripts.report $(or $(OUT),$(RUN))
+
+compare-runs: $(LIGHT) ## One table of trainings: losses, speed, memory, and which settings differ: RUN="<run> <run>..."
+	$(PYTHON) -m scripts.compare_runs $(RUN)
 
 compare: $(LIGHT) ## Pair two evaluations, A=<run> B=<run>: what changed, and is it more than noise? A page too
 	$(PYTHON) -m evaluator.compare $(call needed,A) $(call needed,B) --page $(or $(OUT),build/eval/compare.html) $(COMPARE_ARGS)
@@ -252,9 +273,12 @@ ladder: $(READY) ## Base, SFT, KTO, Q8_0, Q5_K_M, Q4_K_M side by side; OUT=<file
 	  $(if $(call on,RESUME),--resume) $(if $(OUT),--failures $(OUT))
 
 ##@ Develop
-.PHONY: test lint format lock bench clean
+.PHONY: test test-api lint format lock check-locks bench clean
 test: $(READY) $(if $(filter cpu,$(PLATFORM)),$(MLX)) ## Run all tests (no GPU, no network)
 	$(PYTHON) -m pytest -n 2 $(TEST_ARGS)
+
+test-api: build/cuda-api/.ready ## Run the trainers' tests on the versions of trl, transformers, datasets and hub that CUDA has
+	CUDA_API=1 PYTHONPATH=build/cuda-api $(PYTHON) -m pytest -n 2 $(API_TESTS)
 
 lint: $(LIGHT) ## Check style, and that README names every target and file
 	$(PYTHON) -m ruff check .
@@ -279,6 +303,14 @@ lock: ## Write the lock files again (needs uv)
 	  $(UV_COMPILE) requirements-cuda.txt --python-platform x86_64-unknown-linux-gnu; } > requirements-cuda.lock
 	{ echo '# Written by `make lock`. macOS 14 and newer, Apple Silicon; Python 3.11 and newer.'; \
 	  MACOSX_DEPLOYMENT_TARGET=14.0 $(UV_COMPILE) requirements-mac.txt --python-platform aarch64-apple-darwin; } > requirements-mac.lock
+
+# requirements:lock:platform; Windows has the CPU's and CUDA's locks, and what they need there besides.
+RESOLVED := $(foreach lock,requirements.txt:requirements.lock requirements-cuda.txt:requirements-cuda.lock,\
+  $(lock):x86_64-unknown-linux-gnu $(lock):x86_64-pc-windows-msvc) requirements-mac.txt:requirements-mac.lock:aarch64-apple-darwin
+check-locks: ## See that every lock installs on its platforms from wheels alone, on Linux, macOS and Windows (needs uv)
+	@for entry in $(RESOLVED); do IFS=:; set -- $$entry; unset IFS; \
+	  MACOSX_DEPLOYMENT_TARGET=14.0 uv pip compile -q "$$1" -c "$$2" --only-binary :all: --python-version 3.11 \
+	    --python-platform "$$3" -o /dev/null || exit 1; echo "$$2 resolves for $$3"; done
 
 clean: ## Remove build/ (never runs/: those cost hours; nor build/teacher, a teacher's answers)
 	@mkdir -p build

@@ -1,8 +1,5 @@
 """One HTML page of one or several runs on the same prompts: figures, heat maps, every case; it needs no network."""
 
-import base64
-import hashlib
-import json
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -14,6 +11,7 @@ from evaluator.rungs import climbed
 from evaluator.shown import shown
 from evaluator.statistics import OUTCOMES
 from lib.charts import interval
+from lib.page import document
 
 HERE = Path(__file__).parent
 OUTCOME_WORDS = dict(zip(OUTCOMES, ("passed", "failed", "lost by the server", "no answer"), strict=True))
@@ -34,10 +32,6 @@ def page(results: Sequence[dict], alpha: float = 0.05) -> str:
     load but the style and the script that it holds.
     """
     style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    policy = (
-        f"default-src 'none'; style-src '{sha256(style)}'; script-src '{sha256(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
     data = page_data(results)
     title = title_of(data["runs"])
     body = [
@@ -48,25 +42,9 @@ def page(results: Sequence[dict], alpha: float = 0.05) -> str:
         codes_table(results, data["runs"]),
         cases_section(data),
         settings_table(results, data["runs"]),
-        f'</main><script type="application/json" id="data">{island(data)}</script><script>{script}</script>',
+        "</main>",
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}</style></head><body>{''.join(body)}</body></html>\n"
-    )
-
-
-def sha256(text: str) -> str:
-    """The digest by which a content security policy knows an inline style or script."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def island(data: dict) -> str:
-    """JSON in ASCII that cannot end the script element it stands in, nor begin a comment."""
-    text = json.dumps(data, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    return document(title, "".join(body), style, script, data)
 
 
 def safe(value: object) -> str:

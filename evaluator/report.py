@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from lib.cli import command, log, option
+from lib.cli import command, option
 
 
 @command(help=__doc__)
@@ -20,19 +20,10 @@ from lib.cli import command, log, option
 @option("--page", "target", type=click.Path(path_type=Path), default="build/eval/side-by-side.html", help="The page.")
 def main(results, target):
     """Reads, writes, names the files; the work is in evaluator.page."""
-    from evaluator.files import REPORTS, write_reports
-    from evaluator.page import page
-    from evaluator.results import read_result, result_file
-    from lib.jsonl import write_text
+    from evaluator.files import report_on
     from lib.runs import finished_run
 
-    places = [result_file(place) for place in results or [finished_run("")]]
-    if len(places) == 1:
-        write_reports(places[0].parent, read_result(places[0]))
-        log(f"Written: {', '.join(str(places[0].parent / name) for name in REPORTS)}")
-    else:
-        write_text(target, page([read_result(place) for place in places]))
-        log(f"Written: {target}")
+    report_on(results or [finished_run("")], target)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,74 @@
-"""Small SVG charts that need nothing but the page they stand in: columns, bars, and two histograms in one."""
+"""Small SVG charts that need nothing but the page they stand in: columns, bars, histograms, and lines over steps."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 WIDTH = 360  # units; a phone shows about one a pixel
+
+
+LEFT, RIGHT, TOP, BOTTOM = 48, WIDTH - 8, 8, 150  # of the drawing of `lines`
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a chart: its name, the class that colours it, and (x, y) points; a y of None leaves a gap."""
+
+    name: str
+    kind: str
+    points: Sequence[tuple[float, float | None]]
+
+
+def lines(drawn: Sequence[Line], label: str) -> str:
+    """Lines over one x axis, with round numbers at both axes; a point without neighbours is a dot."""
+    known = [point for line in drawn for point in line.points if point[1] is not None]
+    xs, ys = [x for x, _ in known] or [0.0], [y for _, y in known] or [0.0]
+    x_marks, y_marks = ticks(min(xs), max(xs)), ticks(min(ys), max(ys))
+    x_low, x_high = min(xs), max(max(xs), min(xs) + 1e-12)
+    y_low, y_high = min(y_marks[0], min(ys)), max(y_marks[-1], max(ys))
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        across, up = (x - x_low) / (x_high - x_low), (y - y_low) / ((y_high - y_low) or 1)
+        return LEFT + (RIGHT - LEFT) * across, BOTTOM - (BOTTOM - TOP) * up
+
+    parts = []
+    for mark in y_marks:
+        y = place(x_low, mark)[1]
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(_text(LEFT - 4, y + 3, f"{mark:g}", "end"))
+    parts += [_text(place(mark, y_low)[0], BOTTOM + 14, f"{mark:g}") for mark in x_marks if x_low <= mark <= x_high]
+    for line in drawn:
+        for piece in unbroken(line.points):
+            at = [place(*point) for point in piece]
+            if len(at) == 1:
+                parts.append(f'<circle class="{line.kind} dot" cx="{at[0][0]:.1f}" cy="{at[0][1]:.1f}" r="2"/>')
+            else:
+                points = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
+                parts.append(
+                    f'<polyline class="{line.kind}" points="{points}"><title>{escape(line.name)}</title></polyline>'
+                )
+    return _svg(BOTTOM + 20, parts, label)
+
+
+def unbroken(points: Sequence[tuple[float, float | None]]) -> list[list[tuple[float, float]]]:
+    """The pieces of a line between its gaps."""
+    pieces: list[list] = [[]]
+    for x, y in points:
+        if y is not None:
+            pieces[-1].append((x, y))
+        elif pieces[-1]:
+            pieces.append([])
+    return [piece for piece in pieces if piece]
+
+
+def ticks(low: float, high: float, about: int = 4) -> list[float]:
+    """Round numbers, some `about` of them, from at or below low to at or above high."""
+    span = (high - low) or abs(high) or 1.0
+    power = 10 ** math.floor(math.log10(span / about))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if span / (power * factor) <= about)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    return [float(f"{place * step:.12g}") for place in range(first, max(last, first + 1) + 1)]
 
 
 def columns(counts: Sequence[int], first: float, step: float, marks: dict[str, float], label: str) -> str:

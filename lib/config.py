@@ -41,6 +41,7 @@ class Recipe:
     report_to: str
     project: str
     unsloth: bool
+    four_bit: bool
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,11 @@ def first_alone():
     return PartialState().main_process_first()
 
 
+def leave() -> None:
+    """Part from the other processes; without it their threads outlive Python and complain."""
+    PartialState().destroy_process_group()
+
+
 def whole_state(trainer) -> dict | None:
     """The model's weights gathered from their shards; None where each process has them all."""
     return trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_fsdp_enabled else None

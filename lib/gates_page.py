@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from lib import charts, diversity
+from lib import charts, diversity, page
 from lib.gates import Dataset, Gate, Verdict, shown
 from lib.hygiene import covered
 from lib.leak import Shapes, feature_aucs, one_rule, request_of
@@ -15,27 +15,15 @@ HEADINGS = ("measure", "measured", "target", "upstream", "")
 FEATURE_HEADINGS = ("feature", "AUC", "best rule")
 MARKS = {True: "ok", False: "FAIL", None: ""}
 CHARTED = ("answer characters", "sessionMemory characters")  # features charted whether they tell or not
-STYLE = """
-:root { color-scheme: light dark; --ink: #1c1e21; --paper: #fff; --soft: #66707a; --line: #d8dde2; --a: #4f87b5;
-  --b: #c2573a; --good: #2d7d46; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e8ea; --paper: #15181b; --soft: #98a2ab; --line: #343a40;
-  --a: #5f9fd0; --b: #e07a5a; --good: #5fbf80; } }
-body { font: 16px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
-  padding: 1rem; max-width: 60rem; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.15rem; margin-top: 2rem; } h3 { font-size: .95rem; margin: 0 0 .3rem; }
-p, summary { color: var(--soft); }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-th, td { text-align: left; padding: .3rem .5rem; border-top: 1px solid var(--line); vertical-align: top; }
+STYLE = (
+    page.STYLE
+    + """
 td:nth-child(2), td:nth-child(3) { white-space: nowrap; font-variant-numeric: tabular-nums; }
 td.ok { color: var(--good); } td.fail { color: var(--b); font-weight: 600; }
-summary { cursor: pointer; color: inherit; } details ul { margin: .2rem 0; padding-left: 1.1rem; color: var(--soft);
-  overflow-wrap: anywhere; }
-.charts { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
-svg { width: 100%; max-width: 32rem; height: auto; } svg text { font: 10px system-ui, sans-serif; fill: var(--soft); }
+details ul { margin: .2rem 0; padding-left: 1.1rem; color: var(--soft); }
 .a { fill: var(--a); } .b { fill: var(--b); } .line { fill: none; stroke: var(--b); stroke-width: 2; }
-.mark { stroke: var(--soft); stroke-dasharray: 3 2; }
 """
+)
 
 
 @dataclass(frozen=True)
@@ -143,15 +131,11 @@ def html(sheets: Sequence[Sheet]) -> str:
         if sheet.features:
             body.append(html_features(sheet.features))
         body.append('<div class="charts">')
-        body += [f"<figure style='margin:0'><h3>{escape(title)}</h3>{svg}</figure>" for title, svg in sheet.charts]
+        body += [f"<figure><h3>{escape(title)}</h3>{svg}</figure>" for title, svg in sheet.charts]
         body.append("</div>")
         if any("AUC" in title for title, _ in sheet.charts):
             body.append("<p>Filled: true rows. Line: false rows. Each as shares of its own label.</p>")
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-    return (
-        f'<!doctype html>\n<html lang="en"><head>{head}<title>Quality gates</title><style>{STYLE}</style></head>'
-        f"<body>{''.join(body)}</body></html>\n"
-    )
+    return page.document("Quality gates", "".join(body), STYLE)
 
 
 def html_features(features: Sequence[tuple[str, float, float]]) -> str:

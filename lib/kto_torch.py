@@ -9,14 +9,21 @@ import torch
 from datasets import Dataset
 from trl import KTOConfig, KTOTrainer
 
-from lib import runs
 from lib.cli import progress
 from lib.distributed_torch import first_alone, inside, whole_state
 from lib.kto_plan import check_start, partners, planned_batches, swap_completion
 from lib.loss_torch import kto_losses, row_logps
 from lib.model_torch import check_trainer, prepared, read_weights, save_adapter
 from lib.rendering import Rendered
-from lib.training_torch import MetricsCallback, PlannedMixin, StopCallback, arguments, run_training, tensors
+from lib.training_torch import (
+    MetricsCallback,
+    PlannedMixin,
+    StopCallback,
+    arguments,
+    open_metrics,
+    run_training,
+    tensors,
+)
 
 
 class PlannedKtoTrainer(PlannedMixin, KTOTrainer):
@@ -136,7 +143,7 @@ def train(job) -> dict:
     model = prepared(job, job.adapter)
     trainer = make_trainer(model, job.tokenizer, job)
     check_trainer(trainer, job)
-    metrics, stop = runs.Metrics(job.run), StopCallback()
+    metrics, stop = open_metrics(job.run), StopCallback()
     watcher = MetricsCallback(metrics, job.platform, "kto")
     trainer.counter = watcher.count
     trainer.add_callback(watcher)

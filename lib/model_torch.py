@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from importlib import import_module, util
 from pathlib import Path
 
 import torch
@@ -55,6 +55,7 @@ def load_base(folder: Path, platform: str, four_bit: bool = True):
                 dtype=torch.bfloat16,
                 device_map={"": local_rank()},
                 quantization_config=quantization if four_bit else None,
+                attn_implementation="flash_attention_2" if util.find_spec("flash_attn") else "sdpa",
             )
         else:
             torch.set_flush_denormal(True)  # a trained model's attention underflows, and denormals are slow

@@ -197,6 +197,16 @@ RULES: dict[str, Rule] = {
         "grad_accumulation is {s.config.grad_accumulation}, which {s.processes} processes cannot share out",
         "--grad-accumulation {s.shared_accumulation}",
     ),
+    "shards-without-gpus": Rule(
+        lambda s: s.sharded and s.platform == "cpu",
+        "FSDP2 spreads a model over GPUs, and PLATFORM is cpu",
+        "NPROC without FSDP, or PLATFORM=cuda",
+    ),
+    "shards-of-one": Rule(
+        lambda s: s.sharded and s.processes == 1,
+        "FSDP2 spreads a model over several processes, and there is one",
+        "NPROC=2 or more",
+    ),
     "processes-on-mlx": Rule(
         lambda s: s.platform == "mlx" and s.processes > 1,
         "several processes train with torch only, and PLATFORM is mlx",

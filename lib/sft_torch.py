@@ -8,7 +8,6 @@ import torch
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
-from lib import runs
 from lib.batches import length_grouped, longest_first
 from lib.distributed_torch import inside, run_inside, whole_state
 from lib.loss_torch import label_logps
@@ -19,6 +18,7 @@ from lib.training_torch import (
     PlannedMixin,
     StopCallback,
     arguments,
+    open_metrics,
     run_training,
     tensors,
 )
@@ -94,7 +94,7 @@ def train(job) -> dict:
     model = prepared(job)
     trainer = make_trainer(model, job.tokenizer, job.rows, job.config, job.run, job.platform, job.resume)
     check_trainer(trainer, job)
-    metrics, stop = runs.Metrics(job.run), StopCallback()
+    metrics, stop = open_metrics(job.run), StopCallback()
     watcher = MetricsCallback(metrics, job.platform, "sft")
     trainer.counter = watcher.count
     trainer.add_callback(watcher)

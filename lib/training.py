@@ -284,7 +284,8 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
         f"({100 * trained / tokens:.0f} %); held out {len(held_out)}, too long {too_long}",
     ]
     worker = launch.worker_run()
-    preflight(method, platform, size_name, summary, advice(config), yes or dry_run or bool(evaluated or worker))
+    if worker is None:  # the process that started this one has shown all that, and asked
+        preflight(method, platform, size_name, summary, advice(config), yes or dry_run or evaluated is not None)
     if dry_run:
         log("Dry run: everything is set up, nothing was trained.")
         return None
@@ -326,12 +327,13 @@ def trainer(method: str, platform: str):
 
 
 def execute(job: Job, run_file: str | None) -> Path:
-    """Train, then write done.json; the run's path."""
+    """Train, then write done.json; the run's path. A process that another one started for this ends here."""
     if launch.worker_run():
         figures = trainer(job.method, job.platform).train(job)
         if is_first():
             runs.finish(job.run, figures)
-        return job.run
+        import_module("lib.distributed_torch").leave()
+        sys.exit()
     with runs.Lock(job.run):
         log(f"Run: {job.run}")
         try:

@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
+from lib import runs
 from lib.batches import pad_rows
 from lib.cli import log
-from lib.distributed_torch import agreed, open_forward, own_batches, shared_figures
+from lib.distributed_torch import agreed, first_alone, open_forward, own_batches, shared_figures
 from lib.errors import CannotRun
 from lib.ranks import is_first, world_size
 from lib.rendering import IGNORED
@@ -93,6 +94,7 @@ def arguments(config, run: Path, platform: str, resume: bool) -> dict:
         "bf16": True,  # autocast: LoRA's fp32 masters are multiplied in bf16
         "use_cpu": platform == "cpu",
         "ddp_backend": "gloo" if platform == "cpu" and world_size() > 1 else None,
+        "ddp_find_unused_parameters": False if world_size() > 1 else None,
         "ddp_timeout": 24 * 3600,  # seconds: the others wait for what the first computes alone
         "seed": config.seed,
         "report_to": config.report_to,
@@ -138,6 +140,12 @@ class StopCallback(Stop, TrainerCallback):
             self.stopped = control.should_save = control.should_training_stop = True
 
 
+def open_metrics(run: Path) -> runs.Metrics:
+    """The run's log, made by the first process and opened by all, of which only the first writes."""
+    with first_alone():
+        return runs.Metrics(run)
+
+
 def last_checkpoint(run: Path) -> str | None:
     """The newest checkpoint of the run that holds its trainer state, or None: one that was cut short has none."""
     newest = get_last_checkpoint(str(run / "checkpoints"))
@@ -152,10 +160,11 @@ def last_checkpoint(run: Path) -> str | None:
 
 def run_training(trainer, stop: StopCallback, metrics, run: Path, resume: bool) -> float:
     """Train to the end or to a clean stop; seconds taken. Ends in KeyboardInterrupt when the user stopped it."""
-    checkpoint = last_checkpoint(run) if resume else None
+    with first_alone():
+        checkpoint = last_checkpoint(run) if resume else None
     if resume and checkpoint is None:
         log("No checkpoint yet: starting from the first step.")
-    if resume:
+    if resume and is_first():
         metrics.drop_after(int(checkpoint.rsplit("-", 1)[-1]) if checkpoint else -1)
     trainer.remove_callback(PrinterCallback)  # our table row says the same
     if world_size() > 1:

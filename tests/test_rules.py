@@ -95,6 +95,11 @@ BROKEN = {
         lambda: situation(settings={"grad_accumulation": 3}, processes=2),
         "--grad-accumulation 4",
     ),
+    "shards-without-gpus": (lambda: situation(sharded=True, processes=2), "NPROC without FSDP"),
+    "shards-of-one": (
+        lambda: situation(platform="cuda", sharded=True, settings={"unsloth": False}),
+        "NPROC=2 or more",
+    ),
     "processes-on-mlx": (lambda: situation(platform="mlx", processes=2), "without NPROC"),
     "board-missing": (lambda: situation(settings={"report_to": "trackio"}), "pip install trackio"),
     "wandb-without-a-key": (
@@ -154,7 +159,7 @@ def test_faults_of_recipe_flags_and_rules_are_named_together(tmp_path):
         valid_config("kto", ("cpu", "tiny"), options, recipe, str(tmp_path / "model"), machine)
     lines = refusal.value.message.splitlines()
     assert len(lines) == 5, lines
-    assert FORMER["max_prompt_length"].strip() in lines[0] and "beta is 'much'; a float is needed" in lines[1]
+    assert "beta is 'much'; a float is needed" in lines[0] and FORMER["max_prompt_length"].strip() in lines[1]
     assert lines[2] == "command line: learning_rate is -1.0; it must be more than 0 and less than 1."
 
 

@@ -1,0 +1,60 @@
+"""Random Llamas in any shape, written as Hugging Face folders: real code paths without a download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+SPECIAL = ["<unk>", "<|im_start|>", "<|im_end|>", "<pad>"]
+TWO_LAYERS = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 4096,
+    "tie_word_embeddings": True,
+}
+# Mistral-7B's shape (its config.json), which is Llama's architecture with grouped queries: 7.25 billion parameters.
+SEVEN_B = {
+    "vocab_size": 32768,
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "max_position_embeddings": 32768,
+    "tie_word_embeddings": False,
+}
+
+
+def write_tokenizer(folder: Path, chat_template: str) -> int:
+    """A byte-level tokenizer with four special tokens, saved; the size of its vocabulary."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate(SPECIAL + alphabet)}
+    raw = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    raw.add_special_tokens(SPECIAL)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw, unk_token="<unk>", bos_token="<|im_start|>", eos_token="<|im_end|>", pad_token="<pad>"
+    )
+    tokenizer.chat_template = chat_template
+    tokenizer.save_pretrained(folder)
+    return len(vocabulary)
+
+
+def write_random_model(folder: Path, chat_template: str, shape=None, seed: int = 0, dtype=torch.float32) -> Path:
+    """The folder with config, weights in dtype and a byte-level tokenizer, whose vocabulary the shape may exceed."""
+    shape = TWO_LAYERS | (shape or {})
+    shape.setdefault("vocab_size", write_tokenizer(folder, chat_template))
+    torch.manual_seed(seed)
+    config = LlamaConfig(bos_token_id=1, eos_token_id=2, pad_token_id=3, dtype=dtype, **shape)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with torch.device(device):
+        model = LlamaForCausalLM(config).to(dtype)
+    model.save_pretrained(folder)
+    return folder
