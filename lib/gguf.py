@@ -19,6 +19,7 @@ from lib.disk import cache_folder, is_slow, require_free, sha256
 from lib.errors import CannotRun
 from lib.gguf_metadata import read_text
 from lib.jsonl import write_json, write_text
+from lib.runs import provenance
 from lib.server import serve
 from lib.templates import name_of, ollama_template_for
 
@@ -100,7 +101,8 @@ def read_manifest(job: Export) -> dict:
         manifest = json.loads((job.out / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         manifest = {}
-    return manifest if manifest.get("inputs") == job.inputs else {"name": job.name, "inputs": job.inputs, "files": {}}
+    fresh = {"name": job.name, "inputs": job.inputs, "made": provenance(), "files": {}}
+    return manifest if manifest.get("inputs") == job.inputs else fresh
 
 
 def is_current(job: Export, manifest: dict, kind: str) -> bool:
@@ -165,7 +167,7 @@ def accept(job: Export, manifest: dict, kind: str, work: Path) -> None:
         if sha256(part) != sha256(made):
             raise CannotRun(f"{part}: the copy differs from the original. Check the disk of {job.out}.")
         os.replace(part, target)
-    manifest["files"][target.name] = {"type": kind, "bytes": target.stat().st_size}
+    manifest["files"][target.name] = {"type": kind, "bytes": target.stat().st_size, "sha256": sha256(target)}
     write_json(job.out / "manifest.json", manifest)
 
 

@@ -16,7 +16,7 @@ from lib.errors import CannotRun
 from lib.jsonl import append_row, write_json, write_text
 
 RUNS = Path("runs")
-PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "mlx", "mlx-lm", "unsloth")
+PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "mlx", "mlx-lm", "unsloth", "gguf")
 
 
 def digest_file(path) -> str:
@@ -46,6 +46,11 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def provenance() -> dict:
+    """What made something now: the checkout's commit and the packages' versions."""
+    return {"git_commit": git_commit(), "versions": versions()}
 
 
 def create(method: str, size: str, manifest: dict, root: Path = RUNS) -> Path:

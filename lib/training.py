@@ -195,8 +195,7 @@ def manifest(config: Recipe, facts: dict) -> dict:
         "settings": asdict(config),
         **facts,
         "command": shlex.join(["python", "-m", *sys.orig_argv[2:]]),
-        "git_commit": runs.git_commit(),
-        "versions": runs.versions(),
+        **runs.provenance(),
     }
 
 
@@ -274,6 +273,7 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
         "template_digest": template_digest(tokenizer),
         "tokens_digest": rows_digest([*rows, *held_out]),
         "sft_run": str(sft_run) if sft_run else None,
+        "sft_adapter": runs.digest_file(adapter / ADAPTERS[TRAINERS[platform]]) if adapter else None,
     }
     tokens = sum(len(row.input_ids) for row in rows)
     trained = sum(row.trained for row in rows)
