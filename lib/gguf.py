@@ -13,15 +13,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib import llama_cpp
+from lib import desktop, llama_cpp
 from lib.cli import log
 from lib.disk import cache_folder, is_slow, require_free, sha256
 from lib.errors import CannotRun
 from lib.gguf_metadata import read_text
-from lib.jsonl import write_json, write_text
+from lib.jsonl import write_json
 from lib.runs import provenance
 from lib.server import serve
-from lib.templates import name_of, ollama_template_for
 
 DEFAULT_QUANTS = ("Q4_K_M", "Q5_K_M", "Q8_0")
 PREFERRED = "Q4_K_M"  # what the Modelfile names: the smallest of the three
@@ -41,6 +40,7 @@ class Export:
     template: str
     inputs: dict
     source_bytes: int
+    stops: tuple[str, ...] = ()  # texts at which serving stops
 
     def path(self, kind: str) -> Path:
         return self.out / f"{self.name}-{kind}.gguf"
@@ -88,7 +88,8 @@ def export(job: Export, quants: list[str], make_source) -> list[dict]:
                 accept(job, manifest, quant, work)
         shutil.rmtree(work)
     preferred = PREFERRED if PREFERRED in wanted else wanted[-1]
-    write_text(job.out / "Modelfile", modelfile(job.path(preferred).name, job.template))
+    made = [job.path(kind) for kind in wanted]
+    desktop.write(job.out, job.name, made, job.path(preferred), job.template, job.stops)
     return [
         {"type": kind, "path": str(job.path(kind)), "bytes": job.path(kind).stat().st_size, "made": kind in missing}
         for kind in wanted
@@ -191,14 +192,3 @@ def verify(gguf: Path) -> None:
         scores = [token.get("logprob") for token in answer.get("completion_probabilities", [])]
         if not scores or not all(isinstance(score, (int, float)) for score in scores):
             raise CannotRun(f"{gguf}: loads, but generates nothing of worth ({json.dumps(answer)[:200]}).")
-
-
-def modelfile(gguf_name: str, template: str) -> str:
-    """An Ollama Modelfile; for a template of ours with its Go form, without which Ollama refuses tools."""
-    lines = [f"FROM ./{gguf_name}"]
-    if known := name_of(template):
-        name, mode = known
-        lines += [f'TEMPLATE """{ollama_template_for(mode, name)}"""']
-        lines += ["PARAMETER stop <|im_end|>", "PARAMETER stop <|im_start|>"]
-    lines += ["PARAMETER num_ctx 4096", "PARAMETER temperature 0"]
-    return "\n".join(lines) + "\n"

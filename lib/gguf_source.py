@@ -10,6 +10,7 @@ from pathlib import Path
 from lib import llama_cpp
 from lib.base_model import fetch, sixteen_bit_twin
 from lib.config import load_size
+from lib.desktop import stops_for
 from lib.disk import sha256
 from lib.errors import CannotRun
 from lib.gguf import Export
@@ -29,7 +30,9 @@ def of_run(run: Path) -> tuple[Export, Callable[[Path], Path]]:
         raise CannotRun(f"{adapter}: holds no {' or '.join(ADAPTERS)}, so there is nothing to merge.")
     base = fetch(sixteen_bit_base(manifest))
     inputs = describe(base) | {"run": run.name, "adapter": sha256(weights)}
-    job = make_job(f"toolset-{manifest['size']}-{manifest['method']}", run / "gguf", template_of(adapter), inputs, base)
+    template = template_of(adapter)
+    stops = stops_for(adapter, template, manifest.get("settings", {}).get("format", "native"))
+    job = make_job(f"toolset-{manifest['size']}-{manifest['method']}", run / "gguf", template, inputs, base, stops)
     return job, lambda folder: importlib.import_module("lib.merge_torch").merge(base, adapter, folder)
 
 
@@ -47,7 +50,8 @@ def of_base(size_name: str, platform: str, tools_in_prompt: str) -> tuple[Export
     template = template_for(tools_in_prompt, size.template) if size.template else template_of(base)
     name = f"toolset-{size_name}-base"
     folder = base_folder(size_name, tools_in_prompt)
-    return make_job(name, folder, template, describe(base), base), lambda target: with_template(base, template, target)
+    job = make_job(name, folder, template, describe(base), base, stops_for(base, template, "native"))
+    return job, lambda target: with_template(base, template, target)
 
 
 def base_folder(size_name: str, tools_in_prompt: str) -> Path:
@@ -56,10 +60,10 @@ def base_folder(size_name: str, tools_in_prompt: str) -> Path:
     return Path("build") / "-".join(parts) / "gguf"
 
 
-def make_job(name: str, out: Path, template: str, inputs: dict, base: Path) -> Export:
+def make_job(name: str, out: Path, template: str, inputs: dict, base: Path, stops: tuple[str, ...]) -> Export:
     digest = hashlib.sha256(template.encode()).hexdigest()
     size = sum(path.stat().st_size for path in base.glob("*.safetensors"))
-    return Export(name, out, template, inputs | {"template": digest, "llama.cpp": llama_cpp.VERSION}, size)
+    return Export(name, out, template, inputs | {"template": digest, "llama.cpp": llama_cpp.VERSION}, size, stops)
 
 
 def describe(base: Path) -> dict:

@@ -1,4 +1,4 @@
-"""Write a model as GGUF: f16 and the quants, each verified by loading it and generating, and an Ollama Modelfile.
+"""Write a model as GGUF: f16 and quants, each verified by generating; Ollama's Modelfile and LM Studio's folder.
 
 \b
     python -m scripts.gguf                       # the newest finished run
@@ -16,7 +16,7 @@ from lib.cli import command, json_option, log, option
 
 
 @command(help=__doc__)
-@click.option("--run", "run_name", help="A finished run. Default: the newest.")
+@click.option("--run", "run_name", help="A finished run. Default: it asks at a terminal, else the newest.")
 @click.option("--base", is_flag=True, help="Export the untrained base of --size instead of a run.")
 @option("--size", default="tiny", help="Whose base, with --base.")
 @option("--platform", default="cpu", help="Whose base, with --base: cuda, mlx or cpu.")
@@ -29,16 +29,24 @@ def main(run_name, base, size, platform, tools_in_prompt, quants, as_json):
     if base:
         job, make_source = source.of_base(size, platform, tools_in_prompt)
     else:
-        runs = importlib.import_module("lib.runs")
-        job, make_source = source.of_run(runs.finished_run(run_name))
+        job, make_source = source.of_run(chosen_run(run_name))
     rows = gguf.export(job, quants.replace(",", " ").split(), make_source)
     if as_json:
         click.echo(json.dumps({"name": job.name, "folder": str(job.out), "files": rows}, indent=1))
         return
     show(job.out, rows)
-    log(f"Ollama:    cd {job.out} && ollama create {job.name} -f Modelfile && ollama run {job.name}")
-    log(f"LM Studio: lms import {rows[min(1, len(rows) - 1)]['path']}")
+    desktop = importlib.import_module("lib.desktop")
+    log(f"Ollama:    {desktop.load_ollama(job.name, job.out)}")
+    log(f"LM Studio: {desktop.load_lm_studio(job.name, job.out)}")
     log("llama.cpp: make serve" + (f" RUN={run_name}" if run_name else ""))
+
+
+def chosen_run(name: str | None) -> Path:
+    """The named run; picked from a list where there are several and somebody can be asked, else the newest."""
+    asking = importlib.import_module("lib.asking")
+    if name or not asking.may_ask() or len(asking.finished_runs()) < 2:
+        return importlib.import_module("lib.runs").finished_run(name)
+    return asking.ask_run(importlib.import_module("evaluator.scores").in_short)
 
 
 def show(folder: Path, rows: list[dict]) -> None:

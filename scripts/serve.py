@@ -16,6 +16,9 @@ import click
 from lib.cli import command, log, option
 from lib.errors import CannotRun
 
+QUESTION = "What is in the folder Projects?"
+REQUEST = Path("build/request.json")
+
 
 @command(help=__doc__)
 @click.option("--run", "run_name", help="A finished run. Default: the newest.")
@@ -28,11 +31,11 @@ def main(run_name, quant, model, port, context, parallel):
     runs = importlib.import_module("lib.runs")
     server_module = importlib.import_module("lib.server")
     gguf = Path(model) if model else pick(runs.finished_run(run_name), quant)
-    with server_module.serve(gguf, context=context, parallel=parallel, port=port) as server:
-        body = json.dumps({"messages": [{"role": "user", "content": "What is in the folder Projects?"}]})
+    form = form_of(gguf)
+    stop = ["--reverse-prompt", importlib.import_module("lib.desktop").HAND_OVER] if form == "text" else []
+    with server_module.serve(gguf, context=context, parallel=parallel, port=port, extra=stop) as server:
         click.echo(f"Serving {gguf} at {server.url}/v1")
-        target = f"{server.url}/v1/chat/completions -H 'Content-Type: application/json'"
-        click.echo(f"curl {target} -d {shlex.quote(body)}")
+        click.echo(curl_line(server.url, form))
         log("Ctrl-C stops it.")
         try:
             code = server.process.wait()
@@ -40,6 +43,25 @@ def main(run_name, quant, model, port, context, parallel):
             log("Stopped.")
             return
         raise CannotRun(f"llama-server ended by itself with code {code}. Its last words:\n{server.last_words()}")
+
+
+def form_of(gguf: Path) -> str:
+    """How the model writes its calls: as its run says; native for a file of another origin."""
+    run = gguf.resolve().parent.parent
+    if not (run / "config.yaml").is_file():
+        return "native"
+    return importlib.import_module("lib.runs").read_manifest(run)["settings"]["format"]
+
+
+def curl_line(url: str, form: str) -> str:
+    """A request that works: of a native model with all tools, out of a file because they are long."""
+    body = {"messages": [{"role": "user", "content": QUESTION}], "temperature": 0, "max_tokens": 320}
+    data = shlex.quote(json.dumps(body))
+    if form == "native":
+        tools = importlib.import_module("lib.toolset").load_toolset().openai_tools()
+        importlib.import_module("lib.jsonl").write_json(REQUEST, body | {"tools": tools})
+        data = f"@{shlex.quote(str(REQUEST.absolute()))}"
+    return f"curl -s {url}/v1/chat/completions -H 'Content-Type: application/json' -d {data}"
 
 
 def pick(run: Path, quant: str | None) -> Path:

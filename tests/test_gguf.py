@@ -84,11 +84,16 @@ def test_every_type_is_written_under_its_name(finished):
     assert files == [
         "Modelfile",
         "export.log",
+        "lmstudio",
         "manifest.json",
         "toolset-test-Q4_0.gguf",
         "toolset-test-Q8_0.gguf",
         "toolset-test-f16.gguf",
     ]
+    linked = job.out / "lmstudio" / "models" / "toolset-training" / "toolset-test"
+    assert sorted(path.name for path in linked.iterdir()) == files[4:]
+    entry = json.loads((job.out / "manifest.json").read_text())["files"]["toolset-test-Q4_0.gguf"]
+    assert entry["sha256"] == disk.sha256(job.path("Q4_0"))
     assert rows[0]["bytes"] > rows[1]["bytes"] > rows[2]["bytes"] > 1_000_000
 
 
@@ -222,13 +227,6 @@ C:\\134 /mnt/c 9p rw 0 0
 def test_windows_and_network_mounts_are_known_as_slow(path, slow, monkeypatch):
     monkeypatch.setattr(disk, "existing_parent", lambda path: path)
     assert disk.is_slow(path, MOUNTS) == slow
-
-
-def test_the_modelfile_names_file_template_and_stops():
-    text = gguf.modelfile("toolset-tiny-kto-Q4_K_M.gguf", template_for("names"))
-    assert text.startswith('FROM ./toolset-tiny-kto-Q4_K_M.gguf\nTEMPLATE """{{-')
-    assert 'assistant\n"""\nPARAMETER stop <|im_end|>\n' in text and text.count('"""') == 2
-    assert "TEMPLATE" not in gguf.modelfile("x.gguf", "{{ messages }}"), "Ollama knows other families itself"
 
 
 def test_a_run_without_an_adapter_is_refused(tmp_path):
