@@ -49,13 +49,11 @@ def size_category(rows: int) -> str:
     return next((name for limit, name in SIZES if rows < limit), "n>1M")
 
 
-def front_matter(rows: int) -> str:
-    """The YAML between the lines of dashes, for that many rows in all."""
+def front_matter(rows: int, files: dict[str, str] = CONFIGS) -> str:
+    """The YAML between the lines of dashes, for that many rows in all; files: configuration -> path."""
     import yaml
 
-    configs = [
-        {"config_name": name, "data_files": [{"split": "train", "path": path}]} for name, path in CONFIGS.items()
-    ]
+    configs = [{"config_name": name, "data_files": [{"split": "train", "path": path}]} for name, path in files.items()]
     configs[0]["default"] = True
     content = FRONT | {"size_categories": [size_category(rows)], "configs": configs}
     return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}---\n\n"

@@ -30,7 +30,9 @@ def cache_folder(*parts: str) -> Path:
 
 
 def size_text(size: int) -> str:
-    """A number of bytes for people: 812 MB, 4.1 GB."""
+    """A number of bytes for people: 3 kB, 812 MB, 4.1 GB."""
+    if size < 1e6:
+        return f"{size / 1e3:.0f} kB"
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
