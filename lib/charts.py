@@ -133,6 +133,26 @@ def interval(low: float, value: float, high: float, label: str) -> str:
     return f'<svg class="interval" viewBox="-5 0 110 12" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
 
 
+def scatter(points: Sequence[tuple[str, float, float, float, float]], unit: str, label: str) -> str:
+    """Named points (name, x, share, its low, its high): x from 0 in `unit`, shares from 0 to 1 with their intervals."""
+    left, high, top = 34, 150, max([x for _, x, *_ in points] + [1e-9])
+    parts = []
+    for share in (0, 0.5, 1):
+        y = 10 + high * (1 - share)
+        line = f'<line class="mark" x1="{left}" x2="{WIDTH - 10}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        parts.append(line + _text(left - 4, y + 3, f"{share:.0%}", "end"))
+    for name, x, share, low, up in points:
+        across = left + (WIDTH - 60 - left) * x / top
+        ends = f'y1="{10 + high * (1 - up):.1f}" y2="{10 + high * (1 - low):.1f}"'
+        parts.append(f'<line class="line" x1="{across:.1f}" x2="{across:.1f}" {ends}/>')
+        y = 10 + high * (1 - share)
+        title = f"<title>{escape(f'{name}: {x:g} {unit}, {share:.0%}')}</title>"
+        parts.append(f'<circle class="a" cx="{across:.1f}" cy="{y:.1f}" r="4">{title}</circle>')
+        parts.append(_text(across + 7, y + 3, name, "start"))
+    parts += [_text(left, high + 24, f"0 {unit}", "start"), _text(WIDTH - 10, high + 24, f"{top:.0f} {unit}", "end")]
+    return _svg(high + 30, parts, label)
+
+
 def _shares(values: Sequence[float], low: float, high: float, bins: int) -> list[float]:
     """The share of the values in each bin; what lies outside counts for the nearest one."""
     counts = [0] * bins

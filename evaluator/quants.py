@@ -1,0 +1,146 @@
+"""The quants of a run side by side: size, speed, pass rate against f16; and which one to take, and why."""
+
+from html import escape
+from pathlib import Path
+
+from evaluator.comparison import compare, judgement
+from evaluator.reports import markdown_table, shown_rate
+from evaluator.results import RESULTS, read_result
+from evaluator.reuse import place_of
+from lib import charts
+from lib.disk import size_text
+from lib.errors import CannotRun
+from lib.gates_page import STYLE
+from lib.lineage import MANIFEST, changed, read_json
+from lib.runs import read_manifest
+
+FULL = "f16"
+HEAD = (
+    "type",
+    "size",
+    "of f16",
+    "load",
+    "prompt tokens/s",
+    "written tokens/s",
+    "KL",
+    "same top",
+    "passes",
+    "against f16",
+)
+NONE = "–"
+
+
+def quants_of(run: Path) -> list[dict]:
+    """{"type", "path", "bytes", "kl", "top", "result"} of each whole model file of a run, the largest first; result:
+    its evaluation, None where there is none or it is of another file. CannotRun for a file that was cut."""
+    folder = run / "gguf"
+    if not (folder / MANIFEST).is_file():
+        raise CannotRun(f"{run} has no GGUF files. Make them: make gguf RUN={run}")
+    form = read_manifest(run)["settings"]["format"]
+    rows = []
+    for name, entry in read_json(folder / MANIFEST)["files"].items():
+        path = folder / name
+        size_only = {"bytes": entry.get("bytes")}
+        if fault := changed(path, size_only):
+            raise CannotRun(f"{path}: {fault}. Make it again: make gguf RUN={run}")
+        row = {"type": entry["type"], "path": path, "bytes": path.stat().st_size}
+        rows.append(row | {"kl": entry.get("kl"), "top": entry.get("top"), "result": result_of(path, form, entry)})
+    return sorted(rows, key=lambda row: -row["bytes"])
+
+
+def result_of(gguf: Path, form: str, entry: dict) -> dict | None:
+    """The whole evaluation of exactly this file."""
+    place = place_of(gguf, form) / RESULTS
+    result = read_result(place) if place.is_file() else None
+    if result is None or result["stopped"]:
+        return None
+    return result if result["settings"].get("gguf_sha256") in (None, entry.get("sha256")) else None
+
+
+def judged(rows: list[dict]) -> list[dict]:
+    """The rows with "step": each one's comparison with f16 on the same prompts, None where it cannot be made."""
+    full = next((row["result"] for row in rows if row["type"] == FULL), None)
+    return [row | {"step": step_of(full, row)} for row in rows]
+
+
+def step_of(full: dict | None, row: dict) -> dict | None:
+    if full is None or row["result"] is None or row["type"] == FULL:
+        return None
+    try:
+        return compare(full, row["result"])
+    except CannotRun:
+        return None
+
+
+def is_worse(step: dict) -> bool:
+    """Whether the quant lost against f16 by more than noise."""
+    return step["p"] <= step["alpha"] and step["difference"] < 0
+
+
+def choice(rows: list[dict]) -> tuple[dict | None, str]:
+    """(the row to take or None, why): the smallest file that is not worse than f16 by more than noise."""
+    compared = [row for row in rows if row["step"]]
+    full = next((row for row in rows if row["type"] == FULL), None)
+    if full is None or not compared:
+        return None, "No choice yet: f16 and the quants have not been evaluated on the same prompts (make ladder)."
+    kept = [row for row in compared if not is_worse(row["step"])]
+    if not kept:
+        return full, "Take f16: every quant passes fewer cases, by more than noise."
+    best = min(kept, key=lambda row: (row["bytes"], -row["write_tps"]))
+    why = (
+        f"Take {best['type']}: {size_text(best['bytes'])}, {100 * best['bytes'] / full['bytes']:.0f} % of f16, and "
+        f"{best['write_tps'] / full['write_tps']:.1f} times its speed of writing. {best['step']['sentence']}"
+    )
+    if dropped := [row["type"] for row in compared if is_worse(row["step"])]:
+        why += f" Worse than f16: {', '.join(dropped)}."
+    return best, why
+
+
+def cells(row: dict, full: int) -> tuple[str, ...]:
+    """A row of the table."""
+    step = row["step"]
+    against = f"loses {len(step['regressions'])}, gains {len(step['gains'])}: {judgement(step)}" if step else ""
+    return (
+        row["type"],
+        size_text(row["bytes"]),
+        f"{100 * row['bytes'] / full:.0f} %",
+        f"{row['load_s']:.1f} s",
+        f"{row['prompt_tps']:.0f}",
+        f"{row['write_tps']:.1f}",
+        NONE if row["kl"] is None else f"{row['kl']:.4f}",
+        NONE if row["top"] is None else f"{100 * row['top']:.1f} %",
+        shown_rate(row["result"]["summary"]["pass"]) if row["result"] else NONE,
+        against,
+    )
+
+
+def table_rows(rows: list[dict]) -> list[tuple[str, ...]]:
+    return [cells(row, rows[0]["bytes"]) for row in rows]
+
+
+def markdown(rows: list[dict], why: str) -> str:
+    return f"{markdown_table(HEAD, table_rows(rows))}\n\n{why}\n"
+
+
+def page(run: Path, rows: list[dict], why: str) -> str:
+    """One HTML page with the table, pass rate by size, and speeds; it needs no network."""
+    points = [
+        (row["type"], row["bytes"] / 1e6, rate["rate"], rate["low"], rate["high"])
+        for row in rows
+        if row["result"] and (rate := row["result"]["summary"]["pass"])["rate"] is not None
+    ]
+    plots = [("Cases passed, by size", charts.scatter(points, "MB", "pass rate by file size"))] if points else []
+    for key, title in (("write_tps", "Tokens written a second"), ("prompt_tps", "Prompt tokens read a second")):
+        bars = [(row["type"], round(row[key])) for row in rows]
+        plots.append((title, charts.bars(bars, None, title)))
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in HEAD)
+    lines = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in table_rows(rows))
+    shown = "".join(f"<div><h3>{escape(title)}</h3>{svg}</div>" for title, svg in plots)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Quants of {escape(run.name)}</title><style>{STYLE}</style></head><body>"
+        f"<h1>Quants of {escape(run.name)}</h1><p>{escape(why)}</p>"
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+        f'<div class="charts">{shown}</div></body></html>\n'
+    )
