@@ -38,10 +38,11 @@ $(call one-of,SIZE,tiny 3b 7b 13b 20b)
 $(call one-of,BACKEND,llamacpp ollama lmstudio vllm openai)
 $(call one-of,FORMAT,native text)
 $(call one-of,TOOLS_IN_PROMPT,none names full)
+$(if $(METHOD),$(call one-of,METHOD,merged_16bit merged_4bit lora))
 
 # What `make test-api` runs: all that touches trl, transformers, peft, datasets or the hub.
 API_TESTS ?= tests/test_cuda_api.py tests/test_training.py tests/test_loss_torch.py tests/test_fast_torch.py tests/test_rendering.py \
-  tests/test_merge.py tests/test_base_model.py
+  tests/test_merge.py tests/test_base_model.py tests/test_upload.py
 
 # $(call needed,NAME) stops when a setting that the target cannot do without is empty.
 needed = $(or $($1),$(error $@ needs $1: make $@ $1=...))
@@ -73,7 +74,8 @@ FLASH   := $(if $(filter cuda,$(PLATFORM)),.venv/.ready-flash-attn,$(error FLASH
 endif
 
 SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT OLD A B TEACHER TEACHER_URL COUNT FLOOR RUN QUANTS BACKEND MODEL PROMPTS TOOLS \
-  SFT_ARGS KTO_ARGS EVAL_ARGS COMPARE_ARGS SERVE_ARGS INTERLEAVE_ARGS DEDUP_ARGS EXPORT_ARGS IMPORT_ARGS GENERATE_ARGS MUTATE_ARGS \
+  REPO METHOD GGUF PRIVATE UPDATE FILE Q WITH VAULT EXECUTE SFT_ARGS KTO_ARGS EVAL_ARGS COMPARE_ARGS SERVE_ARGS ASK_ARGS \
+  UPLOAD_ARGS INTERLEAVE_ARGS DEDUP_ARGS EXPORT_ARGS IMPORT_ARGS GENERATE_ARGS MUTATE_ARGS \
   DRY_RUN RESUME YES NPROC FSDP QUICK FLASH_ATTN PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
 # Read by the build and the search of llama.cpp.
@@ -95,6 +97,8 @@ FLAGS_kto   = $(strip $(MODEL_FLAGS) $(if $(SFT_RUN),--from-run $(SFT_RUN)) $(KT
 SWITCHES    = $(strip $(if $(NPROC),--nproc $(NPROC)) $(if $(call on,FSDP),--fsdp) \
   $(if $(call on,RESUME),--resume) $(if $(call on,YES),--yes))
 DRY         = $(call on,DRY_RUN)
+UPLOAD_FLAGS = $(strip $(if $(REPO),--repo $(REPO)) $(if $(call on,PRIVATE),--private) $(if $(call on,UPDATE),--update) \
+  $(if $(DRY),--dry-run))
 
 .PHONY: FORCE
 FORCE:
@@ -245,12 +249,16 @@ $(STATE)/kto.run: $(KTO_DATA) configs/kto.yaml configs/sizes.yaml $(STATE)/kto.f
 	$(PYTHON) -m scripts.kto $(FLAGS_kto) $(SWITCHES) --run-file $@
 
 ##@ Ship and measure (RUN=runs/<name>; without it the newest finished run)
-.PHONY: gguf serve eval report compare-runs compare rescore ladder
-gguf: $(READY) ## Merge a run and write f16 and QUANTS, each verified by loading it
+.PHONY: gguf serve ask eval report compare-runs compare rescore ladder bench-gguf lineage upload upload-data
+gguf: $(READY) ## Merge a run; write f16 and QUANTS, each verified, a Modelfile for Ollama and LM Studio's folder
 	$(PYTHON) -m scripts.gguf $(if $(RUN),--run $(RUN)) --quants "$(QUANTS)"
 
 serve: $(READY) ## Serve a run's GGUF, or MODEL=<file>.gguf, with llama-server
 	$(PYTHON) -m scripts.serve $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) $(SERVE_ARGS)
+
+ask: $(READY) ## Ask a run one question, Q="...", and print the call; EXECUTE=1 runs it on VAULT=, WITH=gguf|merged|adapter
+	$(PYTHON) -m scripts.ask $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) $(if $(WITH),--with $(WITH)) \
+	  $(if $(call on,EXECUTE),--execute) $(if $(VAULT),--vault $(VAULT)) $(ASK_ARGS) -- '$(subst ','\'',$(call needed,Q))'
 
 eval: $(if $(filter llamacpp,$(BACKEND)),$(READY),$(LIGHT)) ## Score a model: BACKEND=llamacpp (own server), ollama, lmstudio, vllm, openai; PROMPTS, TOOLS=<file>
 	$(PYTHON) -m evaluator --backend $(BACKEND) $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) \
@@ -271,6 +279,19 @@ rescore: $(LIGHT) ## Judge old answers again, without the model: RUN=<run> or OU
 ladder: $(READY) ## Base, SFT, KTO, Q8_0, Q5_K_M, Q4_K_M side by side; OUT=<file> for failures as KTO rows
 	$(PYTHON) -m evaluator.ladder $(if $(RUN),--run $(RUN)) --prompts $(PROMPTS) \
 	  $(if $(call on,RESUME),--resume) $(if $(OUT),--failures $(OUT))
+
+bench-gguf: $(READY) ## Size, load time and speed of a run's GGUF files, with pass rates: which quant to take, and why
+	$(PYTHON) -m scripts.bench_gguf $(if $(RUN),--run $(RUN))
+
+lineage: $(LIGHT) ## Print where FILE=<model file, run or dataset> comes from, every link checked
+	$(PYTHON) -m scripts.lineage $(call needed,FILE)
+
+upload: $(READY) ## Publish a run: REPO=me/model METHOD=merged_16bit|merged_4bit|lora GGUF=1, PRIVATE=1, UPDATE=1, DRY_RUN=1
+	$(PYTHON) -m scripts.upload $(UPLOAD_FLAGS) $(if $(RUN),--run $(RUN)) $(if $(METHOD),--method $(METHOD)) \
+	  $(if $(call on,GGUF),--gguf) $(UPLOAD_ARGS)
+
+upload-data: $(LIGHT) ## Publish the shipped datasets, or DATA=<files>: REPO=me/data, PRIVATE=1, UPDATE=1, DRY_RUN=1
+	$(PYTHON) -m scripts.upload $(UPLOAD_FLAGS) --dataset $(DATA)
 
 ##@ Develop
 .PHONY: test test-api lint format lock check-locks bench clean

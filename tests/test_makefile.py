@@ -16,7 +16,8 @@ MODULE = re.compile(r"python -m ((?:scripts|evaluator)[.\w]*)")
 # All switches on and every setting given, so that every option of a command line shows.
 SETTINGS = (
     "YES=1", "RESUME=1", "RUN=runs/x", "MODEL=m", "SFT_RUN=runs/y", "OUT=o", "OLD=p", "A=a", "B=b", "TEACHER=t",
-    "TEACHER_URL=http://u", "COUNT=3", "TOOLS=mine.json",
+    "TEACHER_URL=http://u", "COUNT=3", "TOOLS=mine.json", "REPO=me/model", "METHOD=lora", "GGUF=1", "PRIVATE=1",
+    "UPDATE=1", "FILE=f", "Q=why?", "WITH=gguf", "VAULT=spokes", "EXECUTE=1",
 )  # fmt: skip
 WITH_DATA = ("import",)  # targets that have no files of their own
 
@@ -165,6 +166,7 @@ def test_sizes_are_those_of_the_configuration():
         ("BACKEND", "lmstudo", "llamacpp ollama lmstudio vllm openai"),
         ("FORMAT", "xml", "native text"),
         ("TOOLS_IN_PROMPT", "all", "none names full"),
+        ("METHOD", "gguf", "merged_16bit merged_4bit lora"),
         ("SIZE", "%", "tiny 3b 7b 13b 20b"),
     ],
 )
