@@ -17,14 +17,33 @@ from lib.vault import Vault
 from lib.vault.execute import TOOLS as SIMULATED
 
 PROMPTS = Path(__file__).parent / "prompts"
-KEYS = {"id", "question", "tags", "tools", "arguments", "vault", "gold", "goal"}
-GOAL_KEYS = {"exists", "missing", "contains", "lacks", "state", "reply", "asks"}
-TOLD_GOALS = {"reply", "asks"}  # what the reply alone decides
+KEYS = {"id", "question", "tags", "tools", "arguments", "vault", "gold", "goal", "grade", "alternatives"}
+GRADES = ("calls", "state")
+# What a goal may demand (evaluator/goals.py and evaluator/reply_goals.py judge it), and the JSON that says it.
+GOALS: dict[str, tuple[type, ...]] = {
+    "exists": (list,),  # paths that are there at the end
+    "missing": (list,),  # paths that are not
+    "contains": (dict,),  # path -> what the note says
+    "lacks": (dict,),  # path -> what it does not say
+    "state": (str,),  # "free": the end state is not compared with the gold plan's
+    "free": (dict,),  # note or part.field whose text is the model's own -> the words it must hold
+    "never": (list,),  # tools that must not be called
+    "looks": (bool,),  # some tool must be called before answering
+    "found": (list,),  # what the results of the calls must show
+    "answers": (list,),  # what the results must show and the reply must say
+    "reply": (list,),  # what the reply must say
+    "unsaid": (list,),  # what it must not say
+    "asks": (bool, list),  # it must ask back, by one of these words
+    "refuses": (bool,),  # it must say that this cannot be done
+}
+TOLD_GOALS = {"reply", "unsaid", "asks", "refuses"}  # what the reply alone decides
+PLAN_WORDS = "a list of calls, each with name and arguments"
 SHAPES = {
     "tags": (list, str, "a list of texts"),
     "tools": (list, str, "a list of names"),
     "arguments": (list, dict, "a list with an object for each call: what is accepted for its parameters"),
-    "gold": (list, dict, "a list of calls, each with name and arguments"),
+    "gold": (list, dict, PLAN_WORDS),
+    "alternatives": (list, list, "a list of plans like gold"),
     "goal": (dict, str, "an object"),
 }
 _REFERENCE = re.compile(r"\$\{(\d+)\.([\w.]+)\}")
@@ -35,7 +54,8 @@ class Case:
     """One question and what a right answer does.
 
     tools: names in the order they must be called; arguments: per call, what is accepted for each parameter;
-    gold: calls (without context) that reach the goal; vault: the fixture they run on.
+    gold: calls (without context) that reach the goal; vault: the fixture they run on. grade "state": any calls will do
+    that leave the vault as gold, or one of the alternatives, leaves it.
     """
 
     id: str
@@ -47,6 +67,8 @@ class Case:
     gold: tuple[dict, ...] = ()
     goal: dict = field(default_factory=dict)
     vault: dict = field(default_factory=dict)
+    grade: str = "calls"
+    alternatives: tuple[tuple[dict, ...], ...] = ()
 
     functions = ()  # the tools of this case alone; none, so those of the run are offered
 
@@ -54,6 +76,21 @@ class Case:
     def runs(self) -> bool:
         """Whether its calls are run: without vault and gold plan they are held to schema and arguments alone."""
         return bool(self.vault or self.gold)
+
+    @property
+    def by_state(self) -> bool:
+        """Whether the end state decides, whatever calls led there."""
+        return self.grade == "state"
+
+    @property
+    def plans(self) -> tuple[tuple[dict, ...], ...]:
+        """The gold plan and its alternatives."""
+        return (self.gold, *self.alternatives)
+
+    @property
+    def minimum(self) -> int:
+        """The fewest calls that are known to do."""
+        return min(map(len, self.plans)) if self.gold else len(self.tools)
 
     @property
     def messages(self) -> list[dict]:
@@ -124,8 +161,7 @@ def case_from_row(row: dict, path: Path, fixtures: dict[str, dict], toolset: Too
         raise ValueError(f"tools are {tools}, the gold plan calls {[call['name'] for call in gold]}")
     if unknown := [name for name in tools if name not in toolset.tools]:
         raise ValueError(f"unknown tools: {', '.join(unknown)}")
-    if unknown := row.get("goal", {}).keys() - GOAL_KEYS:
-        raise ValueError(f"unknown goals: {', '.join(sorted(unknown))}")
+    _check_goal(row.get("goal", {}))
     arguments = row.get("arguments", [])
     if len(arguments) > len(tools):
         raise ValueError(f"rules for {len(arguments)} calls, but {len(tools)} tools")
@@ -141,6 +177,8 @@ def case_from_row(row: dict, path: Path, fixtures: dict[str, dict], toolset: Too
         gold=tuple(gold),
         goal=row.get("goal", {}),
         vault=_fixture(row.get("vault", {}), path, fixtures),
+        grade=row.get("grade", "calls"),
+        alternatives=tuple(map(tuple, row.get("alternatives", []))),
     )
 
 
@@ -150,18 +188,39 @@ def _check_shape(row: dict) -> None:
         value = row.get(key, kind())
         if not isinstance(value, kind) or not all(isinstance(item, each) for item in value):
             raise ValueError(f"{key} must be {words}")
-    for call in row.get("gold", []):
-        if not isinstance(call.get("name"), str) or not isinstance(call.get("arguments"), dict):
-            raise ValueError("gold must be a list of calls, each with name and arguments")
+    for key, plan in [("gold", row.get("gold", [])), *(("alternatives", plan) for plan in row.get("alternatives", []))]:
+        for call in plan:
+            call = call if isinstance(call, dict) else {}
+            if not isinstance(call.get("name"), str) or not isinstance(call.get("arguments"), dict):
+                raise ValueError(f"{key} must be {SHAPES[key][2]}")
+    if row.get("grade", "calls") not in GRADES:
+        raise ValueError(f"grade must be one of {', '.join(GRADES)}")
+
+
+def _check_goal(goal: dict) -> None:
+    for key, value in goal.items():
+        if key not in GOALS:
+            raise ValueError(f"unknown goal {key}; there are {', '.join(GOALS)}")
+        if type(value) not in GOALS[key]:
+            raise ValueError(f"the goal {key} must be JSON like {json.dumps(GOALS[key][-1]())}")
 
 
 def _check_runs(case: Case, toolset: Toolset) -> None:
     """ValueError when a case wants its calls run that cannot be run, or judges a vault that it does not have."""
-    foreign = [name for name in case.tools if toolset.tools[name].foreign or name not in SIMULATED]
+    named = [call["name"] for plan in case.alternatives for call in plan]
+    if unknown := [name for name in named if name not in toolset.tools]:
+        raise ValueError(f"unknown tools in the alternatives: {', '.join(unknown)}")
+    foreign = [name for name in (*case.tools, *named) if toolset.tools[name].foreign or name not in SIMULATED]
     if case.runs and foreign:
         raise ValueError(f"{foreign[0]} cannot be run here; leave vault and gold out: calls are then only compared")
     if not case.runs and (goals := case.goal.keys() - TOLD_GOALS):
         raise ValueError(f"without a vault nothing decides the goals {', '.join(sorted(goals))}")
+    if case.by_state and not case.vault:
+        raise ValueError("grade state needs a vault: without one there is no state")
+    if case.by_state and case.arguments:
+        raise ValueError("with grade state arguments are not judged; say with goal.free which texts may differ")
+    if not case.by_state and (case.alternatives or case.goal.get("free")):
+        raise ValueError("alternatives and goal.free need grade state")
     try:
         case.fresh_vault()
     except CannotRun as error:

@@ -1,10 +1,12 @@
 """The verdict on one answer: pure functions of the case, the calls made, their results and the vault they left."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from evaluator.arguments import argument_faults, extra_findings, place, tool_findings
 from evaluator.cases import Case, filled
 from evaluator.goals import goal_findings, state_findings
+from evaluator.state_checker import end_findings
 from lib.toolset import Finding, Tool, Toolset
 from lib.vault import Vault
 
@@ -40,6 +42,8 @@ def judge(
     case: Case, calls: list[MadeCall], reply: str, end: Vault, toolset: Toolset, cut_off: bool = False
 ) -> Verdict:
     """Every finding against an answer; none means it passes."""
+    if case.by_state:
+        return _by_state(case, calls, reply, end, toolset, cut_off)
     validity = [finding for index, call in enumerate(calls) for finding in call_findings(index, call, toolset)]
     pairs = pair(case, calls, toolset)
     right_tool = None not in pairs and (bool(case.tools) or not calls)
@@ -56,11 +60,26 @@ def judge(
     made = [calls[index].arguments for index in pairs] if None not in pairs else None
     if made is not None and None not in made:
         findings += state_findings(case, made, end, toolset)
-    findings += goal_findings(case, end, reply)
+    findings += goal_findings(case, calls, end, reply)
     # Chatter after the work is done costs nobody anything; otherwise it may be why the work was not done.
     if cut_off and (findings or not case.tools):
         findings.append(Finding("cut-off", "the reply was longer than --max-tokens", "reply"))
     return Verdict(right_tool, not validity and (bool(calls) or not case.tools), tuple(findings))
+
+
+def _by_state(
+    case: Case, calls: list[MadeCall], reply: str, end: Vault, toolset: Toolset, cut_off: bool = False
+) -> Verdict:
+    """The verdict where the end state counts: a call that failed may be repaired, and any way to the goal will do."""
+    findings = end_findings(case, calls, end, toolset) + goal_findings(case, calls, end, reply)
+    if not calls and not reply.strip():
+        findings.append(Finding("empty-reply", "nothing was answered", "reply"))
+    if cut_off and (findings or not case.tools):
+        findings.append(Finding("cut-off", "the reply was longer than --max-tokens", "reply"))
+    called = Counter(call.name for call in calls)
+    named = any(Counter(call["name"] for call in plan) <= called for plan in case.plans)
+    valid = not any(call_findings(index, call, toolset) for index, call in enumerate(calls))
+    return Verdict(named, valid and bool(calls or not case.tools), tuple(findings))
 
 
 def silence_findings(calls: list[MadeCall], reply: str) -> list[Finding]:

@@ -32,7 +32,7 @@ class Asking:
     backend: OpenAI
     toolset: Toolset
     sampling: Sampling
-    max_steps: int = 4
+    max_steps: int = 6
     sleep: Callable[[float], None] = time.sleep
 
 

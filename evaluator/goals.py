@@ -2,9 +2,11 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from evaluator.cases import Case, filled
+from evaluator.reply_goals import looking_findings, reply_findings
 from evaluator.values import folded, is_exact, may_be_left_out
 from lib.toolset import Finding, Tool, Toolset
 from lib.vault import Vault, execute
@@ -111,8 +113,8 @@ def state_findings(case: Case, made: list[dict] | None, end: Vault, toolset: Too
     return [Finding("wrong-state", text, "vault") for text in wrong[:5]]
 
 
-def goal_findings(case: Case, end: Vault, reply: str) -> list[Finding]:
-    """What the case demands of the vault and of the closing text, beside the gold plan."""
+def goal_findings(case: Case, calls: Sequence, end: Vault, reply: str) -> list[Finding]:
+    """What the case demands of the vault, of what the calls showed and of the closing text, beside the gold plan."""
     goal, findings = case.goal, []
     for path in goal.get("exists", []):
         if path not in end.notes and path not in end.folders:
@@ -126,10 +128,4 @@ def goal_findings(case: Case, end: Vault, reply: str) -> list[Finding]:
             for part in [parts] if isinstance(parts, str) else parts:
                 if (folded(part) in text) is not wanted:
                     findings.append(Finding("goal-text", f"{path} {'lacks' if wanted else 'still has'} {part!r}", path))
-    for words in goal.get("reply", []):
-        alternatives = [words] if isinstance(words, str) else words
-        if not any(folded(word) in folded(reply) for word in alternatives):
-            findings.append(Finding("reply-lacks", f"the reply says none of: {', '.join(alternatives)}", "reply"))
-    if goal.get("asks") and "?" not in reply:
-        findings.append(Finding("no-question", "the reply should ask back", "reply"))
-    return findings
+    return findings + looking_findings(goal, calls) + reply_findings(goal, reply)

@@ -1,125 +1,185 @@
-"""Answers made from a case's gold plan, to test prompts and checker: one must pass, the wrong ones must fail."""
+"""Answers made from a case's gold plan, to test prompts and checker: the right ones must pass, the wrong ones fail."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from typing import Any
 
 from evaluator.cases import Case, filled
 from evaluator.checkers import MadeCall, Verdict, judge
 from evaluator.goals import with_context
-from evaluator.values import why_not
+from evaluator.leaves import leaves, other_value, with_leaf
 from lib.toolset import Tool, Toolset
-from lib.vault import execute
+from lib.vault import Vault, execute
+
+# What may turn out to change nothing that counts; no other wrong answer may ever pass.
+HARMLESS = frozenset(
+    {"wrong tool", "missing argument", "extra argument", "mistyped argument", "wrong value", "bad context"}
+    | {"broken JSON", "doubled call", "dropped call", "reversed order"}
+)
+PROSE = "I would call the right tool for that, with what you named."
+CLAIM = "All done, just as you wished."
+STRAY_NOTE = "Notes to self 7391.md"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Calls as a model could write them, and its closing text. `broken`: the last call's arguments are no JSON."""
+    """Calls as a model could write them, and its closing text. `broken`: the call whose arguments are no JSON."""
 
     kind: str
     calls: tuple[tuple[str, dict], ...] = ()
     reply: str = ""
-    broken: bool = field(default=False)
+    broken: int | None = None
+
+
+def played(case: Case, answer: Answer) -> tuple[list[MadeCall], Vault]:
+    """The answer's calls with what running them gave, and the vault they left."""
+    vault, made, results = case.fresh_vault(), [], []
+    for index, (name, arguments) in enumerate(answer.calls):
+        if index == answer.broken:
+            results.append({"success": False})
+            made.append(MadeCall(name, None, results[-1], problem="arguments: unexpected end"))
+            continue
+        arguments = filled(arguments, results)
+        results.append(execute(vault, name, arguments) if case.runs else {})
+        made.append(MadeCall(name, arguments, results[-1]))
+    return made, vault
 
 
 def judge_answer(case: Case, answer: Answer, toolset: Toolset) -> Verdict:
     """The verdict on an answer, its calls run on the case's vault."""
-    vault, made, results = case.fresh_vault(), [], []
-    for index, (name, arguments) in enumerate(answer.calls):
-        if answer.broken and index == len(answer.calls) - 1:
-            made.append(MadeCall(name, None, {"success": False}, problem="arguments: unexpected end"))
-            continue
-        arguments = filled(arguments, results)
-        results.append(execute(vault, name, arguments))
-        made.append(MadeCall(name, arguments, results[-1]))
+    made, vault = played(case, answer)
     return judge(case, made, answer.reply, vault, toolset)
 
 
-def reference(case: Case, toolset: Toolset) -> Answer:
-    """The answer that does just what the gold plan says."""
+def reference(case: Case, toolset: Toolset, plan: tuple[dict, ...] | None = None) -> Answer:
+    """The answer that does just what the gold plan (or the one given) says."""
+    plan = case.gold if plan is None else plan
     calls = tuple(
-        (call["name"], with_context(toolset.tools[call["name"]], call["arguments"], toolset)) for call in case.gold
+        (call["name"], with_context(toolset.tools[call["name"]], call["arguments"], toolset)) for call in plan
     )
-    wanted = [words if isinstance(words, str) else words[0] for words in case.goal.get("reply", [])]
-    closing = " ".join(["Done.", *wanted, "Which one do you mean?" if case.goal.get("asks") else ""])
-    return Answer("reference", calls, closing.strip())
+    return Answer("reference", calls, closing_words(case))
+
+
+def closing_words(case: Case) -> str:
+    """A reply that says all that the case wants said."""
+    goal = case.goal
+    said = [
+        words if isinstance(words, str) else words[0] for words in [*goal.get("reply", []), *goal.get("answers", [])]
+    ]
+    asks = goal.get("asks")
+    words = [
+        "That cannot be done: there is no tool for it." if goal.get("refuses") else "Here you are.",
+        f"{', '.join(said)}." if said else "",
+        f"Which one do you mean, {asks[0] if isinstance(asks, list) else 'please'}?" if asks else "",
+    ]
+    return " ".join(filter(None, words))
+
+
+def right_answers(case: Case, toolset: Toolset) -> Iterator[Answer]:
+    """The reference of every plan; the first also with a look round before it, and by state after a failed attempt."""
+    for number, plan in enumerate(case.plans, start=1):
+        answer = reference(case, toolset, plan)
+        yield replace(answer, kind="reference" if number == 1 else f"alternative {number - 1}")
+    right = reference(case, toolset)
+    if case.runs and (case.tools or case.by_state):
+        yield replace(right, kind="look round first", calls=(_call_on(case, "read", "", toolset), *right.calls))
+    if case.by_state:
+        failed = [(name, {**arguments, "verbosity": "high"}) for name, arguments in right.calls[:1]]
+        yield replace(right, kind="failed attempt first", calls=(*failed, *right.calls))
 
 
 def mutants(case: Case, toolset: Toolset) -> Iterator[Answer]:
     """Wrong answers of every kind that fits the case."""
     right = reference(case, toolset)
     yield Answer("empty reply")
-    stray = _harmful(case, toolset)
-    if stray:
-        yield Answer("destructive extra", (*right.calls, stray), right.reply)
+    if case.runs:
+        yield from _unwanted(case, right, toolset)
+    if set(case.goal) & {"reply", "answers", "asks", "refuses"}:
+        yield replace(right, kind="wrong reply", reply=CLAIM)
     if not right.calls:
         return
-    yield Answer("prose", reply="I would call the right tool for that, with the path you named.")
-    yield Answer("broken JSON", right.calls, right.reply, broken=True)
-    other = next(tool for tool in toolset.tools.values() if tool.name not in case.tools)
-    yield Answer("wrong tool", (*right.calls[:-1], (other.name, right.calls[-1][1])), right.reply)
-    if len(right.calls) > 1:
-        yield Answer("dropped call", right.calls[:-1], right.reply)
-        if list(case.tools) != list(reversed(case.tools)):
-            yield Answer("reversed order", tuple(reversed(right.calls)), right.reply)
+    yield Answer("no call", reply=right.reply)
+    yield Answer("prose", reply=PROSE)
+    if len(right.calls) > 1 and list(right.calls) != list(reversed(right.calls)):
+        yield replace(right, kind="reversed order", calls=right.calls[::-1])
     for index, (name, arguments) in enumerate(right.calls):
-        tool = toolset.tools[name]
-        if tool.effect != "read":
-            doubled = (*right.calls[: index + 1], right.calls[index], *right.calls[index + 1 :])
-            yield Answer("doubled call", doubled, right.reply)
-        for kind, changed in _changed_arguments(case, index, tool, arguments):
-            yield Answer(kind, (*right.calls[:index], (name, changed), *right.calls[index + 1 :]), right.reply)
+        before, after = right.calls[:index], right.calls[index + 1 :]
+        yield replace(right, kind="broken JSON", broken=index)
+        yield replace(right, kind="doubled call", calls=(*before, *right.calls[index : index + 1] * 2, *after))
+        if len(right.calls) > 1:
+            yield replace(right, kind="dropped call", calls=before + after)
+        for other in _other_tools(case, name, arguments, toolset):
+            yield replace(right, kind="wrong tool", calls=(*before, (other, arguments), *after))
+        for kind, changed in _changed_arguments(case, index, toolset.tools[name], arguments):
+            yield replace(right, kind=kind, calls=(*before, (name, changed), *after))
 
 
-def _harmful(case: Case, toolset: Toolset) -> tuple[str, dict] | None:
-    """A call that removes a note of the vault, by whichever tool needs just a path for it."""
+def _unwanted(case: Case, right: Answer, toolset: Toolset) -> Iterator[Answer]:
+    """The right answer, and besides something removed or written that nobody asked for."""
+    if stray := _call_on(case, "destructive", "note", toolset):
+        yield replace(right, kind="destructive extra", calls=(*right.calls, stray))
+        yield replace(right, kind="destructive extra", calls=(stray, *right.calls))
     for tool in toolset.tools.values():
-        needed = [name for name in tool.parameters.get("required", []) if name != "context"]
-        if tool.effect == "destructive" and len(needed) == 1 and (needed[0],) in tool.path_places:
-            for path in case.vault.get("notes", {}):
-                arguments = with_context(tool, {needed[0]: path}, toolset)
+        if _needs(tool) == ["filePath", "content"]:
+            arguments = with_context(tool, {"filePath": STRAY_NOTE, "content": "Remember me."}, toolset)
+            if execute(case.fresh_vault(), tool.name, arguments)["success"]:
+                yield replace(right, kind="extra write", calls=(*right.calls, (tool.name, arguments)))
+
+
+def _needs(tool: Tool) -> list[str]:
+    return [name for name in tool.parameters.get("required", []) if name != "context"]
+
+
+def _call_on(case: Case, effect: str, what: str, toolset: Toolset) -> tuple[str, dict] | None:
+    """A call with that effect that works: on the root, or on a note that the gold plan leaves alone."""
+    told = str([*case.plans])
+    paths = [path for path in case.vault.get("notes", {}) if path not in told] if what else [""]
+    for tool in toolset.tools.values():
+        if tool.effect == effect and _needs(tool) in ([place[0]] for place in tool.path_places):
+            for path in paths:
+                arguments = with_context(tool, {_needs(tool)[0]: path}, toolset)
                 if execute(case.fresh_vault(), tool.name, arguments)["success"]:
                     return tool.name, arguments
     return None
 
 
+def _other_tools(case: Case, name: str, arguments: dict, toolset: Toolset) -> list[str]:
+    """Tools in the place of the right one: some that take the same arguments, and one that does not."""
+    expected = {call["name"] for plan in case.plans for call in plan}
+    others = [other for other in toolset.tools if other not in expected]
+    fitting = [other for other in others if not toolset.check(other, arguments)]
+    return [*fitting[:3], *[other for other in others if other not in fitting][:1]]
+
+
 def _changed_arguments(case: Case, index: int, tool: Tool, arguments: dict) -> Iterator[tuple[str, dict]]:
-    properties, rules = tool.parameters["properties"], case.accepted(index)
-    yield "unknown argument", {**arguments, "verbosity": "high"}
+    rules = {} if case.by_state else case.accepted(index)
+    own = {name: value for name, value in arguments.items() if name != "context"}
+    yield "extra argument", {**arguments, "verbosity": "high"}
+    yield from (("extra argument", {**arguments, **extra}) for extra in _known_extras(tool, arguments, rules))
     if tool.takes_context:
-        yield "no context", {name: value for name, value in arguments.items() if name != "context"}
-        yield "empty memory", {**arguments, "context": {**arguments["context"], "sessionMemory": ""}}
-        if len(arguments) > 1:
-            yield (
-                "context last",
-                {
-                    **{name: value for name, value in arguments.items() if name != "context"},
-                    "context": arguments["context"],
-                },
-            )
-    for name, value in arguments.items():
-        if name == "context":
-            continue
-        required = name in tool.parameters.get("required", [])
+        context = arguments["context"]
+        yield "bad context", own
+        yield "bad context", {**arguments, "context": {**context, "sessionMemory": ""}}
+        if own:
+            yield "bad context", {**own, "context": context}
+    for name in own:
+        yield "missing argument", {key: item for key, item in arguments.items() if key != name}
         rule = next((rule for key, rule in rules.items() if name in key.split("|")), None)
-        if required or not (isinstance(rule, dict) and rule.get("optional")):
-            yield f"missing {name}", {key: item for key, item in arguments.items() if key != name}
-        yield f"mistyped {name}", {**arguments, name: [value] if isinstance(value, str) else str(value)}
-        wrong = _wrong_value(value)
-        if why_not(rule, wrong, properties.get(name, {})):
-            yield f"wrong {name}", {**arguments, name: wrong}
+        schema = tool.parameters["properties"].get(name, {})
+        for leaf in leaves(own[name], rule, schema):
+            wrong_type = [leaf.value] if isinstance(leaf.value, str) else str(leaf.value)
+            yield "mistyped argument", {**arguments, name: with_leaf(own[name], leaf.path, wrong_type)}
+            yield "wrong value", {**arguments, name: with_leaf(own[name], leaf.path, other_value(leaf))}
 
 
-def _wrong_value(value: object) -> object:
-    """A value of the same type that is not meant."""
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int | float):
-        return value + 1
-    if isinstance(value, str):
-        stem, dot, ending = value.rpartition(".")
-        return f"{stem} 2.{ending}" if dot and " " not in ending and stem else f"Other {value[: len(value) // 2]}"
-    if isinstance(value, list):
-        return value[:-1] if len(value) > 1 else [_wrong_value(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _wrong_value(item) for key, item in value.items()}
-    return value
+def _known_extras(tool: Tool, arguments: dict, rules: dict) -> Iterator[dict[str, Any]]:
+    """Parameters of the tool that were not wanted, each with a value that its schema takes and that is no default."""
+    ruled = {name for key in rules for name in key.split("|")}
+    for name, schema in tool.parameters.get("properties", {}).items():
+        if name in arguments or name in ruled or name == "workspaceContext":
+            continue
+        default = schema.get("default")
+        if schema.get("type") == "boolean":
+            yield {name: not default}
+        elif values := [value for value in schema.get("enum", []) if value != default]:
+            yield {name: values[-1]}

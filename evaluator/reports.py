@@ -55,6 +55,8 @@ def summary_rows(summary: dict) -> list[tuple[str, str]]:
         rows += [(name.replace("k", k), shown_estimate(found)) for k, found in values.items() if k != "1"]
     if summary["seconds_p50"] is not None:
         rows.append(("seconds per case", f"{summary['seconds_p50']:.1f} median, {summary['seconds_p95']:.1f} at 95 %"))
+    if calls := summary.get("calls"):
+        rows.append(("calls of what passed", f"{calls['used']}, at least {calls['minimum']} are needed"))
     rows.append(("tokens", f"{summary['prompt_tokens']:,} read, {summary['reply_tokens']:,} written"))
     return rows
 

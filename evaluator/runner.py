@@ -56,6 +56,8 @@ def verdict_on(case: Case, talk: Conversation, toolset: Toolset) -> dict:
         "findings": [asdict(finding) for finding in verdict.findings],
         "calls": [{"name": call.name, "arguments": call.arguments, "source": call.source} for call in talk.calls],
         "reply": talk.reply,
+        "used": len(talk.calls),
+        "minimum": len(case.tools) if isinstance(case, Question) else case.minimum,
         **_effects(case, talk, toolset, verdict.passed),
     }
 

@@ -43,7 +43,7 @@ class Settings:
     url: str = ""
     context: int = 0  # tokens per request, where the server can be told; 0: its own
     parallel: int = 0  # requests at once; 0: as many as the server has slots
-    max_steps: int = 4
+    max_steps: int = 6
     limit: int | None = None
     repeats: int = 1  # attempts at each case, each with its own seed
     timeout: float = 120.0  # seconds for one answer

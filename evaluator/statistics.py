@@ -127,11 +127,19 @@ def summarize(records: list[dict]) -> dict:
                 for code in sorted({finding["code"] for finding in record["findings"]})
             ).most_common()
         ),
+        "calls": calls_used(records),
         "seconds_p50": _quantile(times, 0.5),
         "seconds_p95": _quantile(times, 0.95),
         "prompt_tokens": sum(step["prompt_tokens"] or 0 for step in steps),
         "reply_tokens": sum(step["reply_tokens"] or 0 for step in steps),
     }
+
+
+def calls_used(records: list[dict]) -> dict[str, int]:
+    """Calls that the passed attempts made, and the fewest that would have done; {} for results without these fields."""
+    passed = [record for record in records if passes(record) and "minimum" in record]
+    found = {name: sum(record[name] for record in passed) for name in ("used", "minimum")}
+    return found if passed else {}
 
 
 def _by(records: list[dict], keys) -> dict[str, dict]:

@@ -1,0 +1,73 @@
+"""What a case demands of the closing words and of what the calls showed, beside the state of the vault."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from evaluator.values import folded
+from lib.toolset import Finding
+
+# A question mark, or the ways to ask without one.
+_ASKS = re.compile(
+    r"\?|\b(?:tell me|let me know|say|specify) (?:the|which|what|where|who|how|its)\b|\bi need (?:a|the)\b"
+)
+_REFUSES = re.compile(
+    r"\b(?:can ?not|can['’]?t|could(?: not|n['’]?t)|unable|not able|(?:not|isn['’]?t) possible|impossible)\b"
+    r"|\b(?:no|not a|none of my) (?:such )?tools?\b|\bdo(?: not|n['’]?t) have\b|\bhave no\b|\bbeyond (?:me|what)\b"
+    r"|\bthere is no (?:way|command|tool)\b|\bnot something i can\b|\bout of (?:my )?reach\b"
+)
+
+
+def says(text: str, word: str) -> bool:
+    """Whether the folded text holds the word; one that begins or ends with a digit is not part of a longer number."""
+    word = folded(word)
+    before = r"(?<![\d])" if word[:1].isdigit() else ""
+    after = r"(?![\d])" if word[-1:].isdigit() else ""
+    return re.search(before + re.escape(word) + after, text) is not None
+
+
+def lacking(text: str, wanted: Iterable[str | list[str]]) -> list[list[str]]:
+    """The entries of which the text holds none of the alternatives."""
+    text = folded(text)
+    groups = [[entry] if isinstance(entry, str) else entry for entry in wanted]
+    return [group for group in groups if not any(says(text, word) for word in group)]
+
+
+def results_text(results: Iterable[Any]) -> str:
+    """All results as one text to look words up in."""
+    return "\n".join(json.dumps(result, ensure_ascii=False).replace("\\n", "\n") for result in results)
+
+
+def reply_findings(goal: dict, reply: str) -> list[Finding]:
+    """What the closing text lacks, or says although it must not."""
+    findings = []
+    for group in lacking(reply, [*goal.get("reply", []), *goal.get("answers", [])]):
+        findings.append(Finding("reply-lacks", f"the reply says none of: {', '.join(group)}", "reply"))
+    text = folded(reply)
+    for word in goal.get("unsaid", []):
+        if says(text, word):
+            findings.append(Finding("reply-claims", f"the reply says {word!r}", "reply"))
+    asks = goal.get("asks")
+    if asks and not _ASKS.search(text):
+        findings.append(Finding("no-question", "the reply should ask back", "reply"))
+    elif isinstance(asks, list) and lacking(reply, [asks]):
+        findings.append(Finding("no-question", f"the reply asks for none of: {', '.join(asks)}", "reply"))
+    if goal.get("refuses") and not _REFUSES.search(text):
+        findings.append(Finding("no-refusal", "the reply should say that this cannot be done", "reply"))
+    return findings
+
+
+def looking_findings(goal: dict, calls: Sequence) -> list[Finding]:
+    """What the calls should have shown and did not, and calls that must not be made."""
+    shown = results_text(call.result for call in calls if call.result.get("success") is True)
+    findings = [
+        Finding("not-looked-up", f"no result shows {' or '.join(group)}", "calls")
+        for group in lacking(shown, [*goal.get("found", []), *goal.get("answers", [])])
+    ]
+    if goal.get("looks") and not calls:
+        findings.append(Finding("not-looked-up", "nothing was looked up", "calls"))
+    for index, call in enumerate(calls):
+        if call.name in goal.get("never", []):
+            findings.append(Finding("forbidden-call", f"{call.name} must not be called here", f"calls[{index}]"))
+    return findings
