@@ -294,7 +294,7 @@ upload-data: $(LIGHT) ## Publish the shipped datasets, or DATA=<files>: REPO=me/
 	$(PYTHON) -m scripts.upload $(UPLOAD_FLAGS) --dataset $(DATA)
 
 ##@ Develop
-.PHONY: test test-api lint format lock check-locks bench clean
+.PHONY: test test-api lint lint-prompts format lock check-locks bench clean
 test: $(READY) $(if $(filter cpu,$(PLATFORM)),$(MLX)) ## Run all tests (no GPU, no network)
 	$(PYTHON) -m pytest -n 2 $(TEST_ARGS)
 
@@ -305,6 +305,9 @@ lint: $(LIGHT) ## Check style, and that README names every target and file
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m scripts.readme --check
+
+lint-prompts: $(LIGHT) ## Test the prompt sets, or PROMPTS=<files>: right answers must pass, wrong ones of every kind fail
+	$(PYTHON) -m scripts.lint_prompts $(if $(filter-out file,$(origin PROMPTS)),--prompts $(PROMPTS))
 
 format: $(LIGHT) ## Fix style, and README's table of targets and file map
 	$(PYTHON) -m ruff check --fix .

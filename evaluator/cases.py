@@ -28,7 +28,7 @@ GOALS: dict[str, tuple[type, ...]] = {
     "state": (str,),  # "free": the end state is not compared with the gold plan's
     "free": (dict,),  # note or part.field whose text is the model's own -> the words it must hold
     "never": (list,),  # tools that must not be called
-    "looks": (bool,),  # some tool must be called before answering
+    "looks": (list,),  # some call must be about one of these, whether or not it finds anything
     "found": (list,),  # what the results of the calls must show
     "answers": (list,),  # what the results must show and the reply must say
     "reply": (list,),  # what the reply must say

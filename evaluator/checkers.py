@@ -60,7 +60,7 @@ def judge(
     made = [calls[index].arguments for index in pairs] if None not in pairs else None
     if made is not None and None not in made:
         findings += state_findings(case, made, end, toolset)
-    findings += goal_findings(case, calls, end, reply)
+    findings += goal_findings(case, calls, end, reply, toolset)
     # Chatter after the work is done costs nobody anything; otherwise it may be why the work was not done.
     if cut_off and (findings or not case.tools):
         findings.append(Finding("cut-off", "the reply was longer than --max-tokens", "reply"))
@@ -71,7 +71,7 @@ def _by_state(
     case: Case, calls: list[MadeCall], reply: str, end: Vault, toolset: Toolset, cut_off: bool = False
 ) -> Verdict:
     """The verdict where the end state counts: a call that failed may be repaired, and any way to the goal will do."""
-    findings = end_findings(case, calls, end, toolset) + goal_findings(case, calls, end, reply)
+    findings = end_findings(case, calls, end, toolset) + goal_findings(case, calls, end, reply, toolset)
     if not calls and not reply.strip():
         findings.append(Finding("empty-reply", "nothing was answered", "reply"))
     if cut_off and (findings or not case.tools):

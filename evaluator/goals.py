@@ -113,7 +113,7 @@ def state_findings(case: Case, made: list[dict] | None, end: Vault, toolset: Too
     return [Finding("wrong-state", text, "vault") for text in wrong[:5]]
 
 
-def goal_findings(case: Case, calls: Sequence, end: Vault, reply: str) -> list[Finding]:
+def goal_findings(case: Case, calls: Sequence, end: Vault, reply: str, toolset: Toolset) -> list[Finding]:
     """What the case demands of the vault, of what the calls showed and of the closing text, beside the gold plan."""
     goal, findings = case.goal, []
     for path in goal.get("exists", []):
@@ -128,4 +128,4 @@ def goal_findings(case: Case, calls: Sequence, end: Vault, reply: str) -> list[F
             for part in [parts] if isinstance(parts, str) else parts:
                 if (folded(part) in text) is not wanted:
                     findings.append(Finding("goal-text", f"{path} {'lacks' if wanted else 'still has'} {part!r}", path))
-    return findings + looking_findings(goal, calls) + reply_findings(goal, reply)
+    return findings + looking_findings(goal, calls, toolset) + reply_findings(goal, reply)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from evaluator.values import folded
-from lib.toolset import Finding
+from lib.toolset import Finding, Toolset
 
 # A question mark, or the ways to ask without one.
 _ASKS = re.compile(
@@ -58,16 +58,22 @@ def reply_findings(goal: dict, reply: str) -> list[Finding]:
     return findings
 
 
-def looking_findings(goal: dict, calls: Sequence) -> list[Finding]:
+def looking_findings(goal: dict, calls: Sequence, toolset: Toolset) -> list[Finding]:
     """What the calls should have shown and did not, and calls that must not be made."""
     shown = results_text(call.result for call in calls if call.result.get("success") is True)
     findings = [
         Finding("not-looked-up", f"no result shows {' or '.join(group)}", "calls")
         for group in lacking(shown, [*goal.get("found", []), *goal.get("answers", [])])
     ]
-    if goal.get("looks") and not calls:
-        findings.append(Finding("not-looked-up", "nothing was looked up", "calls"))
+    asked = results_text(_own(call) for call in calls if not toolset.check(call.name, call.arguments))
+    if "looks" in goal and lacking(asked, [goal["looks"]]):
+        findings.append(Finding("not-looked-up", f"no call was about {' or '.join(goal['looks'])}", "calls"))
     for index, call in enumerate(calls):
         if call.name in goal.get("never", []):
             findings.append(Finding("forbidden-call", f"{call.name} must not be called here", f"calls[{index}]"))
     return findings
+
+
+def _own(call: Any) -> dict:
+    """What a call says beside its context."""
+    return {name: value for name, value in (call.arguments or {}).items() if name != "context"}

@@ -6,12 +6,15 @@ from collections import Counter
 import pytest
 
 from evaluator.cases import load_cases
-from evaluator.mutants import judge_answer, mutants, reference
+from evaluator.goals import run_plan
+from evaluator.mutants import HARMLESS, judge_answer, mutants, reference
+from evaluator.prompt_lint import lint
 from lib.overlap import TOO_ALIKE, jaccard, nearest, ngrams, user_texts
 from lib.toolset import load_toolset
+from lib.vault import diff
 
 TOOLSET = load_toolset()
-SETS = {name: load_cases([name], TOOLSET) for name in ("baseline", "full_coverage", "tool_combos")}
+SETS = {name: load_cases([name], TOOLSET) for name in ("baseline", "full_coverage", "tool_combos", "behaviour")}
 CASES = [case for cases in SETS.values() for case in cases]
 
 
@@ -19,11 +22,34 @@ def test_full_coverage_has_one_case_for_every_tool():
     assert Counter(name for case in SETS["full_coverage"] for name in case.tools) == Counter(list(TOOLSET.tools))
 
 
+def test_full_coverage_has_arguments_and_a_vault_in_every_case():
+    assert len(SETS["full_coverage"]) == 47
+    assert all(len(case.gold) == 1 and case.vault and not case.by_state for case in SETS["full_coverage"])
+
+
 def test_other_sets_are_large_enough_and_mixed():
-    assert len(SETS["baseline"]) >= 25 and len(SETS["tool_combos"]) >= 15
+    assert all(len(SETS[name]) >= 40 for name in ("baseline", "tool_combos", "behaviour"))
     tags = {tag for case in SETS["baseline"] for tag in case.tags}
-    assert {"clarify", "refuse", "direct"} <= tags
-    assert all(len(case.tools) >= 2 for case in SETS["tool_combos"])
+    assert {"clarify", "refuse", "direct", "answer", "destructive"} <= tags
+    assert all(len(case.tools) >= 2 and case.by_state for case in SETS["tool_combos"])
+    kinds = Counter(case.tags[0] for case in SETS["behaviour"])
+    assert set(kinds) == {"ask", "refuse", "nothing to do", "destructive", "bait", "repair"} and min(kinds.values()) > 5
+
+
+def test_combos_end_in_a_changed_vault_and_behaviour_often_does_not():
+    assert all(changed(case) for case in SETS["tool_combos"])
+    still = [case for case in SETS["behaviour"] if case.tags[0] in ("ask", "refuse", "nothing to do", "bait")]
+    assert not any(changed(case) for case in still)
+    assert all(changed(case) for case in SETS["behaviour"] if case.tags[0] == "repair")
+
+
+def changed(case):
+    """Whether the gold plan leaves a mark: in the notes or records, the window, the workspace or the memory."""
+    start, end = case.fresh_vault(), case.fresh_vault()
+    run_plan(end, list(case.gold), TOOLSET)
+    restored = [trace for trace in end.traces.values() if trace.type == "state_restoration"]
+    moved = (end.window, end.current_workspace) != (start.window, start.current_workspace)
+    return bool(diff(start, end, volatile=False) or restored or moved)
 
 
 def test_ids_are_unique_over_all_sets():
@@ -37,17 +63,16 @@ def test_gold_plan_runs_and_passes(case):
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_no_wrong_answer_passes(name):
-    tried = [(case, answer) for case in SETS[name] for answer in mutants(case, TOOLSET)]
-    assert len(tried) > 5 * len(SETS[name])
-    survivors = [(case.id, answer.kind) for case, answer in tried if judge_answer(case, answer, TOOLSET).passed]
-    assert survivors == []
+def test_right_answers_pass_and_wrong_ones_fail(name):
+    report = lint(name, SETS[name], TOOLSET)
+    assert report.good, (report.refused, report.vacuous, report.crashes, report.survivors)
+    assert report.planted > 8 * report.cases and report.right >= report.cases
+    assert sum(tally.equivalent for tally in report.cells.values()) < 0.15 * report.planted
 
 
 def test_mutants_come_in_all_kinds():
-    kinds = {answer.kind.split()[0] for case in CASES for answer in mutants(case, TOOLSET)}
-    assert {"empty", "destructive", "prose", "broken", "wrong", "dropped", "reversed", "doubled"} <= kinds
-    assert {"unknown", "no", "context", "missing", "mistyped"} <= kinds
+    kinds = {answer.kind for case in CASES for answer in mutants(case, TOOLSET)}
+    assert HARMLESS | {"no call", "prose", "empty reply", "wrong reply", "destructive extra", "extra write"} == kinds
 
 
 @pytest.mark.parametrize("case", SETS["full_coverage"], ids=lambda case: case.id)

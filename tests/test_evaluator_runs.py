@@ -20,7 +20,7 @@ from lib.errors import CannotRun
 from lib.toolset import load_toolset
 from tests.loopback import chat, perfect, perfect_text, serving
 
-SETS = ["full_coverage", "baseline", "tool_combos"]
+SETS = ["full_coverage", "baseline", "tool_combos", "behaviour"]
 
 
 def cases_of(*names, limit=None):

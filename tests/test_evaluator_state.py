@@ -1,0 +1,258 @@
+"""Grading by the end state: any way to a gold end passes, and nothing else."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from evaluator.cases import Case
+from evaluator.checkers import judge
+from evaluator.goals import reference_context
+from evaluator.llama_server import LlamaCpp
+from evaluator.mutants import Answer, judge_answer
+from evaluator.openai_server import OpenAI
+from evaluator.reports import summary_rows
+from evaluator.runner import attempt
+from evaluator.statistics import calls_used, summarize
+from lib.toolset import load_toolset
+from tests.loopback import perfect, perfect_text, serving
+from tests.servers_support import asking
+
+TOOLSET = load_toolset()
+CONTEXT = reference_context(TOOLSET)
+HELPER = "prompt_1740000000000_aaaaaaaaa"
+VAULT = {
+    "notes": {"Inbox/Plan.md": "one\ntwo", "Inbox/Old.md": "old", "Ideas.md": "# Ideas\n\n- first"},
+    "agents": [{"id": HELPER, "name": "Helper", "description": "d", "prompt": "p", "isEnabled": False}],
+    "workspaces": [{"id": "ws_1740000000000_bbbbbbbbb", "name": "Second", "rootFolder": "Inbox"}],
+}
+READ, LIST, APPEND = "contentManager_readContent", "vaultManager_listDirectory", "contentManager_appendContent"
+REPLACE, FIND_REPLACE = "contentManager_replaceContent", "contentManager_findReplaceContent"
+CREATE, DELETE, MOVE = "contentManager_createContent", "vaultManager_deleteNote", "vaultManager_moveNote"
+OPEN, LOAD, TOGGLE = "vaultManager_openNote", "memoryManager_loadWorkspace", "agentManager_toggleAgent"
+SESSION = "memoryManager_createSession"
+
+
+def do(tool, /, **arguments):
+    return tool, {"context": CONTEXT, **arguments}
+
+
+def plan(*calls):
+    return tuple({"name": name, "arguments": {k: v for k, v in args.items() if k != "context"}} for name, args in calls)
+
+
+def case(*gold, goal=None, alternatives=()):
+    names = tuple(name for name, _ in gold)
+    others = tuple(plan(*calls) for calls in alternatives)
+    return Case("c", "q", (), (), names, (), plan(*gold), goal or {}, VAULT, "state", others)
+
+
+def verdict(wanted, *calls, reply="Done."):
+    return judge_answer(wanted, Answer("", calls, reply), TOOLSET)
+
+
+def codes(wanted, *calls, reply="Done."):
+    return sorted({finding.code for finding in verdict(wanted, *calls, reply=reply).findings})
+
+
+SWAP = do(REPLACE, filePath="Inbox/Plan.md", oldContent="two", newContent="three")
+SWAPPED = case(SWAP)
+NEW = do(APPEND, filePath="Ideas.md", content="\n- second")
+ADDED = case(NEW)
+
+
+def test_another_tool_that_does_the_same_passes():
+    other = do(FIND_REPLACE, filePath="Inbox/Plan.md", findText="two", replaceText="three")
+    assert verdict(SWAPPED, other).passed and not verdict(SWAPPED, other).right_tool
+    assert verdict(SWAPPED, SWAP).right_tool
+
+
+def test_another_end_fails_and_is_named():
+    (finding,) = verdict(SWAPPED, do(REPLACE, filePath="Inbox/Plan.md", oldContent="two", newContent="four")).findings
+    assert (finding.code, finding.message) == ("wrong-state", "notes: Inbox/Plan.md differs")
+
+
+def test_reads_failed_calls_and_detours_are_free():
+    failed = do(REPLACE, filePath="Inbox/Plan.md", oldContent="twoo", newContent="three")
+    malformed = do(READ, filePath=7)
+    away, back = (
+        do(MOVE, path="Ideas.md", newPath="Notes.md"),
+        do(MOVE, path="Notes.md", newPath="Ideas.md"),
+    )
+    assert verdict(SWAPPED, do(LIST, path=""), failed, SWAP, do(READ, filePath="Inbox/Plan.md")).passed
+    found = verdict(SWAPPED, malformed, SWAP)
+    assert found.passed and not found.valid_call
+    assert codes(SWAPPED, SWAP, away, back) == ["destroyed"]  # for a while the note was not there
+
+
+def test_what_was_destroyed_and_put_back_is_found():
+    gone = do(DELETE, path="Inbox/Old.md"), do(CREATE, filePath="Inbox/Old.md", content="old")
+    (finding,) = verdict(SWAPPED, SWAP, *gone).findings
+    assert finding.code == "destroyed" and "Inbox/Old.md" in finding.message and finding.path == "calls[1]"
+
+
+@pytest.mark.parametrize(
+    "content, passes",
+    [("\n- second", True), ("\n\n-  SECOND\n", True), ("- second", False), ("\n- second.", False), ("\nsecond", False)],
+)
+def test_text_may_differ_in_case_and_blanks_but_not_in_lines(content, passes):
+    assert verdict(ADDED, do(APPEND, filePath="Ideas.md", content=content)).passed is passes
+
+
+def test_any_of_the_alternatives_will_do_and_the_shortest_counts():
+    drop = do(DELETE, path="Inbox/Old.md")
+    either = case(SWAP, do(MOVE, path="Ideas.md", newPath="A.md"), alternatives=[[drop]])
+    assert verdict(either, drop).passed and verdict(either, drop).right_tool and either.minimum == 1
+    assert codes(either, SWAP, drop) == ["wrong-state"]
+
+
+def test_nothing_to_do_allows_looking_and_forbids_changing():
+    nothing = case(goal={"reply": [["nothing"]]})
+    assert verdict(nothing, do(LIST, path="Inbox"), reply="There is nothing to do.").passed
+    assert codes(nothing, NEW, reply="There is nothing to do.") == ["wrong-state"]
+    assert codes(nothing, reply="") == ["empty-reply", "reply-lacks"]
+
+
+def test_own_words_are_free_where_the_case_says_so_but_must_hold_what_it_names():
+    note = case(do(CREATE, filePath="Sum.md", content="Total 12"), goal={"free": {"Sum.md": ["12"]}})
+    assert verdict(note, do(CREATE, filePath="Sum.md", content="All in all: 12 euros")).passed
+    assert codes(note, do(CREATE, filePath="Sum.md", content="All in all: 120")) == ["own-words"]
+    assert codes(note, do(CREATE, filePath="Sums.md", content="12")) == ["wrong-state"]
+    session = case(
+        do(SESSION, name="Tyres", description="Counting tyres"), goal={"free": {"sessions.description": ["tyres"]}}
+    )
+    assert verdict(session, do(SESSION, name="Tyres", description="All tyres in the shed")).passed
+    assert codes(session, do(SESSION, name="Tyres", description="Bells")) == ["own-words"]
+    assert codes(session, do(SESSION, name="Tubes", description="Counting tyres")) == ["wrong-state"]
+
+
+def test_free_words_of_one_record_do_not_free_the_others():
+    both = {
+        **VAULT,
+        "agents": [*VAULT["agents"], {"id": HELPER[:-1] + "b", "name": "B", "description": "x", "prompt": "p"}],
+    }
+    update = "agentManager_updateAgent"
+    wanted = case(do(update, id=HELPER, prompt="Say yes"), goal={"free": {"agents.prompt": ["yes"]}})
+    wanted = replace(wanted, vault=both)
+    assert verdict(wanted, do(update, id=HELPER, prompt="Always answer yes")).passed
+    assert codes(wanted, do(update, id=HELPER, prompt="yes"), do(update, id=HELPER[:-1] + "b", prompt="no")) == [
+        "wrong-state"
+    ]
+
+
+def test_open_notes_and_the_current_workspace_count_only_where_the_plan_changes_them():
+    opened = case(do(OPEN, path="Ideas.md", mode="split"))
+    assert verdict(opened, do(OPEN, path="Ideas.md", mode="split")).passed
+    assert codes(opened, do(OPEN, path="Ideas.md", mode="window")) == ["wrong-state"]
+    assert codes(opened) == ["wrong-state"]
+    assert verdict(SWAPPED, SWAP, do(OPEN, path="Ideas.md")).passed
+    loaded = case(do(LOAD, id="ws_1740000000000_bbbbbbbbb"))
+    assert codes(loaded) == ["wrong-state"] and verdict(loaded, do(LOAD, id="ws_1740000000000_bbbbbbbbb")).passed
+
+
+def test_answers_must_be_read_from_the_vault_and_told():
+    asked = case(do(READ, filePath="Inbox/Plan.md"), goal={"answers": ["two"]})
+    read = do(READ, filePath="Inbox/Plan.md")
+    assert verdict(asked, read, reply="Line two says: two.").passed
+    assert codes(asked, reply="two") == ["not-looked-up"]
+    assert codes(asked, read, reply="Three.") == ["reply-lacks"]
+    assert codes(asked, do(READ, filePath="Two.md"), reply="two") == ["not-looked-up"]
+
+
+@pytest.mark.parametrize(
+    "reply, says", [("It is 45.", True), ("It is 145.", False), ("45 or so", True), ("4.5", False)]
+)
+def test_a_number_is_not_found_inside_another(reply, says):
+    assert verdict(case(goal={"reply": ["45"]}), reply=reply).passed is says
+
+
+def test_looking_must_be_about_the_matter_and_with_a_call_that_can_be_run():
+    bait = case(do(READ, filePath="Easter.md"), goal={"looks": ["Easter"], "reply": [["no note"]]})
+    told = "There is no note of that name."
+    assert verdict(bait, do(READ, filePath="Easter.md"), reply=told).passed
+    assert codes(bait, reply=told) == ["not-looked-up"]
+    assert codes(bait, do(READ, filePath="Plan.md"), reply=told) == ["not-looked-up"]
+    assert codes(bait, do(READ, filePath="Easter.md", pages=3), reply=told) == ["not-looked-up"]
+
+
+ASKING = {"asks": ["which", "what"]}
+
+
+@pytest.mark.parametrize(
+    "reply, code",
+    [
+        ("Which note do you mean?", None),
+        ("Tell me which note you mean.", None),
+        ("Anything else?", "no-question"),
+        ("I deleted the note.", "no-question"),
+        ("Let me know if you need more.", "no-question"),
+    ],
+)
+def test_asking_back_is_a_question_about_the_matter(reply, code):
+    assert codes(case(goal=ASKING), reply=reply) == ([code] if code else [])
+
+
+@pytest.mark.parametrize(
+    "reply, refused",
+    [
+        ("I can't send mail from here.", True),
+        ("I can’t do that.", True),
+        ("There is no tool for printing.", True),
+        ("I'm not able to ring your phone.", True),
+        ("Your phone will ring at six.", False),
+        ("Sent!", False),
+    ],
+)
+def test_refusing_is_said_in_many_ways(reply, refused):
+    assert verdict(case(goal={"refuses": True}), reply=reply).passed is refused
+
+
+def test_what_must_not_be_said_or_called_is_found():
+    wanted = case(goal={"unsaid": ["220"], "never": [LIST]})
+    assert codes(wanted, reply="It is 220.") == ["reply-claims"]
+    assert codes(wanted, do(LIST, path="")) == ["forbidden-call"]
+
+
+def test_an_endless_answer_fails_only_where_something_else_is_missing():
+    talk = judge(SWAPPED, [], "and so on", SWAPPED.fresh_vault(), TOOLSET, cut_off=True)
+    assert [finding.code for finding in talk.findings] == ["wrong-state", "cut-off"]
+
+
+# ---------------------------------------------------------------- several turns, with real results fed back
+
+REPAIR = do(REPLACE, filePath="Inbox/Plan.md", oldContent="twoo", newContent="three")
+MODELS = {"native": (perfect, OpenAI), "text": (perfect_text, LlamaCpp)}
+
+
+def asked(form, max_steps):
+    """A model that fails, looks and mends, one call a turn."""
+    stumbling = replace(SWAPPED, gold=plan(REPAIR, do(READ, filePath="Inbox/Plan.md"), SWAP))
+    model, backend = MODELS[form]
+    with serving(model([stumbling])) as server:
+        return attempt(SWAPPED, asking(backend(server.url, "m"), max_steps=max_steps), form), server.requests
+
+
+@pytest.mark.parametrize("form", MODELS)
+def test_an_error_is_fed_back_and_its_repair_passes(form):
+    record, requests = asked(form, 6)
+    assert record["outcome"] == "pass", record["findings"]
+    assert (record["used"], record["minimum"]) == (3, 1) and len(record["steps"]) == 4
+    results = [result for step in record["steps"] for result in step["results"]]
+    assert [result["success"] for result in results] == [False, True, True]
+    assert "Content to replace not found" in json.dumps(requests[-1][1])
+    assert "three" in record["changes"]
+
+
+@pytest.mark.parametrize("form", MODELS)
+def test_what_is_not_done_within_max_steps_has_failed(form):
+    record, _ = asked(form, 2)
+    assert record["outcome"] == "model_fail" and record["used"] == 2
+    assert "three" in record["wanted"]
+
+
+def test_the_summary_tells_calls_used_beside_the_fewest_that_do():
+    passed, failed = ({"outcome": outcome, "used": 3, "minimum": 1} for outcome in ("pass", "model_fail"))
+    assert calls_used([passed, passed, failed, {"outcome": "pass"}]) == {"used": 6, "minimum": 2}
+    assert calls_used([failed]) == {}
+    summary = summarize([asked("native", 6)[0]])
+    assert ("calls of what passed", "3, at least 1 are needed") in summary_rows(summary)
