@@ -28,8 +28,8 @@ GOALS: dict[str, tuple[type, ...]] = {
     "state": (str,),  # "free": the end state is not compared with the gold plan's
     "free": (dict,),  # note or part.field whose text is the model's own -> the words it must hold
     "never": (list,),  # tools that must not be called
-    "looks": (list,),  # some call must be about one of these, whether or not it finds anything
-    "found": (list,),  # what the results of the calls must show
+    "looks": (list,),  # some call must name one of these (a tool or an argument), whether or not it finds anything
+    "found": (list,),  # what results must show before anything is changed
     "answers": (list,),  # what the results must show and the reply must say
     "reply": (list,),  # what the reply must say
     "unsaid": (list,),  # what it must not say

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,10 +79,15 @@ def snapshot(vault: Vault, known_ids: set[str]) -> dict[str, Any]:
     for part in _COMPARED:
         value = getattr(vault, part)
         if part in ("notes", "folders", "commands_run"):
-            state[part] = plain(value) if isinstance(value, dict) else {item: True for item in value}
+            state[part] = plain(value) if isinstance(value, dict) else dict(Counter(value))
             continue
-        entries = [plain(entry) for entry in value.values()]
-        state[part] = {f"{entry['id']} {entry['name']}": entry for entry in sorted(entries, key=repr)}
+        entries = sorted((plain(entry) for entry in value.values()), key=repr)
+        seen: Counter = Counter()
+        state[part] = {}
+        for entry in entries:
+            name = f"{entry['id']} {entry['name']}"
+            seen[name] += 1
+            state[part][f"{name} ({seen[name]})" if seen[name] > 1 else name] = entry
     return state
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from evaluator.values import is_rule
 
 Path = tuple[str | int, ...]
+_FILE = re.compile(r"[^\n]+\.[a-z0-9]{2,5}")
 _ID = re.compile(r"[a-z]+_\d{13}_[a-z0-9]{9}")
 
 
@@ -64,8 +65,8 @@ def other_value(leaf: Leaf) -> Any:
 
 def _other_text(text: str) -> str:
     """Another path for a path, another id for an id, another matter for a text."""
-    stem, dot, ending = text.rpartition(".")
-    if dot and stem and " " not in ending:
+    if _FILE.fullmatch(text):
+        stem, _, ending = text.rpartition(".")
         return f"{stem} 2.{ending}"
     if _ID.fullmatch(text):
         return text[:-1] + ("1" if text[-1] == "0" else "0")

@@ -1,5 +1,7 @@
 """Answers made from a case's gold plan, to test prompts and checker: the right ones must pass, the wrong ones fail."""
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +20,7 @@ HARMLESS = frozenset(
 )
 PROSE = "I would call the right tool for that, with what you named."
 CLAIM = "All done, just as you wished."
+_NUMBER = re.compile(r"\$\{(\d+)\.")
 STRAY_NOTE = "Notes to self 7391.md"
 
 
@@ -82,10 +85,11 @@ def right_answers(case: Case, toolset: Toolset) -> Iterator[Answer]:
         yield replace(answer, kind="reference" if number == 1 else f"alternative {number - 1}")
     right = reference(case, toolset)
     if case.runs and (case.tools or case.by_state):
-        yield replace(right, kind="look round first", calls=(_call_on(case, "read", "", toolset), *right.calls))
+        yield replace(right, kind="look round first", calls=_behind(_call_on(case, "read", "", toolset), right.calls))
     if case.by_state:
-        failed = [(name, {**arguments, "verbosity": "high"}) for name, arguments in right.calls[:1]]
-        yield replace(right, kind="failed attempt first", calls=(*failed, *right.calls))
+        for name, arguments in right.calls[:1]:
+            failed = name, {**arguments, "verbosity": "high"}
+            yield replace(right, kind="failed attempt first", calls=_behind(failed, right.calls))
 
 
 def mutants(case: Case, toolset: Toolset) -> Iterator[Answer]:
@@ -118,12 +122,18 @@ def _unwanted(case: Case, right: Answer, toolset: Toolset) -> Iterator[Answer]:
     """The right answer, and besides something removed or written that nobody asked for."""
     if stray := _call_on(case, "destructive", "note", toolset):
         yield replace(right, kind="destructive extra", calls=(*right.calls, stray))
-        yield replace(right, kind="destructive extra", calls=(stray, *right.calls))
+        yield replace(right, kind="destructive extra", calls=_behind(stray, right.calls))
     for tool in toolset.tools.values():
         if _needs(tool) == ["filePath", "content"]:
             arguments = with_context(tool, {"filePath": STRAY_NOTE, "content": "Remember me."}, toolset)
             if execute(case.fresh_vault(), tool.name, arguments)["success"]:
                 yield replace(right, kind="extra write", calls=(*right.calls, (tool.name, arguments)))
+
+
+def _behind(first: tuple[str, dict], calls: tuple[tuple[str, dict], ...]) -> tuple[tuple[str, dict], ...]:
+    """The calls behind another one: what they take from the first result comes from the second then, and so on."""
+    text = _NUMBER.sub(lambda found: f"${{{int(found[1]) + 1}.", json.dumps(calls))
+    return (first, *((name, arguments) for name, arguments in json.loads(text)))
 
 
 def _needs(tool: Tool) -> list[str]:

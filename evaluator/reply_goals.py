@@ -60,11 +60,17 @@ def reply_findings(goal: dict, reply: str) -> list[Finding]:
 
 def looking_findings(goal: dict, calls: Sequence, toolset: Toolset) -> list[Finding]:
     """What the calls should have shown and did not, and calls that must not be made."""
-    shown = results_text(call.result for call in calls if call.result.get("success") is True)
+    worked = [call for call in calls if call.result.get("success") is True]
+    effects = [toolset.tools[call.name].effect != "read" for call in worked]
+    before = worked[: effects.index(True)] if True in effects else worked
     findings = [
         Finding("not-looked-up", f"no result shows {' or '.join(group)}", "calls")
-        for group in lacking(shown, [*goal.get("found", []), *goal.get("answers", [])])
+        for group in lacking(results_text(call.result for call in worked), goal.get("answers", []))
     ]
+    for group in lacking(results_text(call.result for call in before), goal.get("found", [])):
+        findings.append(
+            Finding("not-looked-up", f"no result shows {' or '.join(group)} before the first change", "calls")
+        )
     asked = results_text(_own(call) for call in calls if not toolset.check(call.name, call.arguments))
     if "looks" in goal and lacking(asked, [goal["looks"]]):
         findings.append(Finding("not-looked-up", f"no call was about {' or '.join(goal['looks'])}", "calls"))
@@ -75,5 +81,5 @@ def looking_findings(goal: dict, calls: Sequence, toolset: Toolset) -> list[Find
 
 
 def _own(call: Any) -> dict:
-    """What a call says beside its context."""
-    return {name: value for name, value in (call.arguments or {}).items() if name != "context"}
+    """A call without its context."""
+    return {call.name: {name: value for name, value in (call.arguments or {}).items() if name != "context"}}

@@ -4,18 +4,21 @@ How it got there is free: reads, failed calls and detours cost nothing. What is 
 end, and anything that was destroyed on the way and only put back.
 """
 
+import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from evaluator.cases import Case
 from evaluator.goals import differences, ids_of, run_plan, snapshot
-from evaluator.reply_goals import lacking
+from evaluator.reply_goals import lacking, results_text
 from evaluator.values import folded
 from lib.toolset import Finding, Toolset
 from lib.vault import Vault, execute
 
 OWN_WORDS = "(own words)"
 MAX_FINDINGS = 5
+_ID = re.compile(r"[a-z]+_\d{13}_[a-z0-9]{9}")
 _RESTORED = "state_restoration"
 
 
@@ -127,3 +130,17 @@ def _things(vault: Vault) -> set[tuple[str, str]]:
     """(part, path or id) of all that can be lost as a whole."""
     parts = ("notes", "folders", "workspaces", "sessions", "states", "agents")
     return {(part, key) for part in parts for key in getattr(vault, part)}
+
+
+def unseen_ids(case: Case, calls: Sequence) -> list[Finding]:
+    """Ids in the arguments of a call that worked which neither the request nor an earlier result had told."""
+    told, found = case.question, []
+    for index, call in enumerate(calls):
+        own = {name: value for name, value in (call.arguments or {}).items() if name != "context"}
+        if call.result.get("success") is True:
+            for unseen in sorted(set(_ID.findall(json.dumps(own))) - set(_ID.findall(told))):
+                found.append(
+                    Finding("unseen-id", f"{call.name} has {unseen}, which nothing had told", f"calls[{index}]")
+                )
+        told += results_text([call.result])
+    return found

@@ -175,6 +175,32 @@ def test_looking_must_be_about_the_matter_and_with_a_call_that_can_be_run():
     assert codes(bait, do(READ, filePath="Easter.md", pages=3), reply=told) == ["not-looked-up"]
 
 
+def test_found_means_before_anything_is_changed():
+    careful = case(SWAP, goal={"found": ["one"]})
+    look = do(READ, filePath="Inbox/Plan.md")
+    assert verdict(careful, look, SWAP).passed
+    assert codes(careful, SWAP) == codes(careful, SWAP, look) == ["not-looked-up"]
+
+
+def test_an_id_that_nothing_told_is_made_up_even_when_it_is_right():
+    on = do(TOGGLE, id=HELPER)
+    agents = do("agentManager_listAgents")
+    wanted = case(agents, on)
+    assert verdict(wanted, agents, on).passed
+    assert codes(wanted, on) == codes(wanted, on, agents) == ["unseen-id"]
+    assert verdict(replace(wanted, question=f"Switch on {HELPER}."), on).passed
+
+
+@pytest.mark.parametrize(
+    "call",
+    [do(SESSION, name="Tyres"), do("commandManager_executeCommand", commandId="graph:open")],
+    ids=["session", "command"],
+)
+def test_the_same_thing_twice_is_not_the_same_as_once(call):
+    once = case(call, goal={"free": {"sessions.description": []}})
+    assert verdict(once, call).passed and codes(once, call, call) == ["wrong-state"]
+
+
 ASKING = {"asks": ["which", "what"]}
 
 
