@@ -7,7 +7,6 @@ needs of it, was shown as well. Such answers are counted apart and never for kin
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,19 +128,33 @@ def changes_nothing(case: Case, right: Run, other: Run) -> bool:
     if not missing or not case.by_state:
         return not missing
     told = results_text([call.result for call in other[0] if _went_well(call)])
-    return not lacking(told, needed(case, right[0]))
+    words = [*case.goal.get("found", []), *case.goal.get("answers", [])]
+    return not lacking(told, words) and not used_unseen(other[0], names_looked_up(case, right[0]))
 
 
-def needed(case: Case, calls: list[MadeCall]) -> Iterator[str | list[str]]:
-    """What the results of the right calls must have told: the answers, and names that only they gave a later call."""
-    yield from [*case.goal.get("found", []), *case.goal.get("answers", [])]
-    shown = ""
+def names_looked_up(case: Case, calls: list[MadeCall]) -> set[str]:
+    """The ids and note paths that calls take from the results of earlier ones."""
+    told, found = "", set()
     for call in calls:
-        used = json.dumps({key: value for key, value in (call.arguments or {}).items() if key != "context"})
-        for value in re.findall(r'"((?:[^"\\]|\\.)*)"', used):
-            if _NAMES.fullmatch(value) and value in shown and value not in case.question:
-                yield value
-        shown += results_text([call.result])
+        found |= {name for name in _names(call) if name in told and name not in case.question}
+        told += results_text([call.result])
+    return found
+
+
+def used_unseen(calls: list[MadeCall], names: set[str]) -> bool:
+    """Whether a call uses one of the names before a result shows it."""
+    told = ""
+    for call in calls:
+        if any(name not in told for name in _names(call) & names):
+            return True
+        told += results_text([call.result])
+    return False
+
+
+def _names(call: MadeCall) -> set[str]:
+    """The ids and note paths among a call's arguments."""
+    own = json.dumps({key: value for key, value in (call.arguments or {}).items() if key != "context"})
+    return {text for text in re.findall(r'"((?:[^"\\]|\\.)*)"', own) if _NAMES.fullmatch(text)}
 
 
 def _went_well(call: MadeCall) -> bool:

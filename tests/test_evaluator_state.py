@@ -133,7 +133,7 @@ def test_free_words_of_one_record_do_not_free_the_others():
     }
     update = "agentManager_updateAgent"
     wanted = case(do(update, id=HELPER, prompt="Say yes"), goal={"free": {"agents.prompt": ["yes"]}})
-    wanted = replace(wanted, vault=both)
+    wanted = replace(wanted, vault=both, question=f"{HELPER}, {HELPER[:-1]}b")
     assert verdict(wanted, do(update, id=HELPER, prompt="Always answer yes")).passed
     assert codes(wanted, do(update, id=HELPER, prompt="yes"), do(update, id=HELPER[:-1] + "b", prompt="no")) == [
         "wrong-state"
@@ -146,7 +146,7 @@ def test_open_notes_and_the_current_workspace_count_only_where_the_plan_changes_
     assert codes(opened, do(OPEN, path="Ideas.md", mode="window")) == ["wrong-state"]
     assert codes(opened) == ["wrong-state"]
     assert verdict(SWAPPED, SWAP, do(OPEN, path="Ideas.md")).passed
-    loaded = case(do(LOAD, id="ws_1740000000000_bbbbbbbbb"))
+    loaded = replace(case(do(LOAD, id="ws_1740000000000_bbbbbbbbb")), question="Load ws_1740000000000_bbbbbbbbb.")
     assert codes(loaded) == ["wrong-state"] and verdict(loaded, do(LOAD, id="ws_1740000000000_bbbbbbbbb")).passed
 
 

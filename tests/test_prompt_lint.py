@@ -200,7 +200,7 @@ def test_json_tells_programs_every_operator_and_survivor(tmp_path):
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("", "no cases"),
+        ("", "is empty"),
         ("{}\n", "id must be a text"),
         ('{"id": "a", "question": "q", "grade": "stat"}\n', "grade must be one of"),
         ('{"id": "a", "question": "q", "grade": "state"}\n', "needs a vault"),
@@ -208,7 +208,7 @@ def test_json_tells_programs_every_operator_and_survivor(tmp_path):
         ('{"id": "a", "question": "q", "alternatives": [7], "vault": {}}\n', "a list of plans"),
         ('{"id": "a", "question": "q", "goal": {"asks": 1}}\n', "the goal asks must be JSON like"),
         ('{"id": "a", "question": "q", "goal": {"wants": 1}}\n', "unknown goal wants"),
-        ("\xff", "UTF-8"),
+        ("\xff", "not JSON"),
     ],
 )
 def test_bad_suites_are_refused_in_a_sentence(tmp_path, text, words):
