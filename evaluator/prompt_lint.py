@@ -129,7 +129,7 @@ def changes_nothing(case: Case, right: Run, other: Run) -> bool:
         return not missing
     told = results_text([call.result for call in other[0] if _went_well(call)])
     words = [*case.goal.get("found", []), *case.goal.get("answers", [])]
-    return not lacking(told, words) and not used_unseen(other[0], names_looked_up(case, right[0]))
+    return not (lacking(told, words) or used_unseen(other[0], names_looked_up(case, right[0])))
 
 
 def names_looked_up(case: Case, calls: list[MadeCall]) -> set[str]:

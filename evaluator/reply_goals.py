@@ -63,14 +63,10 @@ def looking_findings(goal: dict, calls: Sequence, toolset: Toolset) -> list[Find
     worked = [call for call in calls if call.result.get("success") is True]
     effects = [toolset.tools[call.name].effect != "read" for call in worked]
     before = worked[: effects.index(True)] if True in effects else worked
-    findings = [
-        Finding("not-looked-up", f"no result shows {' or '.join(group)}", "calls")
-        for group in lacking(results_text(call.result for call in worked), goal.get("answers", []))
-    ]
-    for group in lacking(results_text(call.result for call in before), goal.get("found", [])):
-        findings.append(
-            Finding("not-looked-up", f"no result shows {' or '.join(group)} before the first change", "calls")
-        )
+    findings = []
+    for key, shown, when in (("answers", worked, ""), ("found", before, " before the first change")):
+        for group in unshown(shown, goal.get(key, [])):
+            findings.append(Finding("not-looked-up", f"no result shows {' or '.join(group)}{when}", "calls"))
     asked = results_text(_own(call) for call in calls if not toolset.check(call.name, call.arguments))
     if "looks" in goal and lacking(asked, [goal["looks"]]):
         findings.append(Finding("not-looked-up", f"no call was about {' or '.join(goal['looks'])}", "calls"))
@@ -78,6 +74,15 @@ def looking_findings(goal: dict, calls: Sequence, toolset: Toolset) -> list[Find
         if call.name in goal.get("never", []):
             findings.append(Finding("forbidden-call", f"{call.name} must not be called here", f"calls[{index}]"))
     return findings
+
+
+def unshown(calls: Iterable, wanted: Iterable[str | list[str]]) -> list[list[str]]:
+    """The entries of which no call's result shows an alternative; what a call says itself comes back in its result."""
+    missing = list(lacking("", wanted))
+    for call in calls:
+        said, shown = folded(results_text([_own(call)])), folded(results_text([call.result]))
+        missing = [group for group in missing if not any(says(shown, word) and not says(said, word) for word in group)]
+    return missing
 
 
 def _own(call: Any) -> dict:

@@ -315,7 +315,7 @@ def test_run_without_that_gguf_is_refused_with_the_command_that_makes_it(tmp_pat
         (["--gguf", "no/such.gguf"], "no such model file"),
         (["--model", "no/such.gguf"], "no such model file"),
         (["--backend", "ollama", "--gguf", "no/such.gguf"], "leave --backend"),
-        (["--backend", "ollama", "--prompts", "no_such_set"], "baseline, full_coverage, tool_combos"),
+        (["--backend", "ollama", "--prompts", "no_such_set"], "baseline, behaviour, full_coverage, tool_combos"),
         (["--max-tokens", "0"], "max-tokens"),
         (["--backend", "openai", "--url", "ftp://x"], "http"),
     ],
@@ -344,7 +344,7 @@ def test_server_without_a_model_is_refused(tmp_path):
         ({"id": "a", "question": "q", "expected": []}, "unknown keys: expected"),
         ({"id": "a", "question": "q", "tools": ["noSuchTool"]}, "unknown tools: noSuchTool"),
         ({"id": "a", "question": "q", "vault": "nowhere"}, "no fixture nowhere"),
-        ({"id": "a", "question": "q", "goal": {"exist": []}}, "unknown goals: exist"),
+        ({"id": "a", "question": "q", "goal": {"exist": []}}, "unknown goal exist"),
         ({"id": "a", "question": "q", "tools": [], "arguments": [{}]}, "rules for 1 calls"),
         (
             {"id": "a", "question": "q", "tools": ["get_tools"], "arguments": [{"tools": {"like": 1}}]},
