@@ -37,7 +37,7 @@ def test_other_sets_are_large_enough_and_mixed():
 
 
 def test_combos_end_in_a_changed_vault_and_behaviour_often_does_not():
-    assert [case.id for case in SETS["tool_combos"] if not changed(case)] == ["combo-search-then-read"]
+    assert [case.id for case in SETS["tool_combos"] if not changed(case)] == []
     still = [case for case in SETS["behaviour"] if case.tags[0] in ("ask", "refuse", "nothing to do", "bait")]
     assert not any(changed(case) for case in still)
     assert all(changed(case) for case in SETS["behaviour"] if case.tags[0] == "repair")

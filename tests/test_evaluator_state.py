@@ -24,7 +24,10 @@ HELPER = "prompt_1740000000000_aaaaaaaaa"
 VAULT = {
     "notes": {"Inbox/Plan.md": "one\ntwo", "Inbox/Old.md": "old", "Ideas.md": "# Ideas\n\n- first"},
     "agents": [{"id": HELPER, "name": "Helper", "description": "d", "prompt": "p", "isEnabled": False}],
-    "workspaces": [{"id": "ws_1740000000000_bbbbbbbbb", "name": "Second", "rootFolder": "Inbox"}],
+    "workspaces": [
+        {"id": "ws_1730000000000_aaaaaaaaa", "name": "First", "rootFolder": "/", "current": True},
+        {"id": "ws_1740000000000_bbbbbbbbb", "name": "Second", "rootFolder": "Inbox"},
+    ],
 }
 READ, LIST, APPEND = "contentManager_readContent", "vaultManager_listDirectory", "contentManager_appendContent"
 REPLACE, FIND_REPLACE = "contentManager_replaceContent", "contentManager_findReplaceContent"
