@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import random
 
 WINDOW = 32  # batches whose rows are sorted together: lengths alike, yet far from one global order
@@ -62,7 +63,7 @@ def label_grouped(lengths: list[int], labels: list[bool], prompts: list, batch_s
     order.sort(key=lengths.__getitem__)
     good, bad = ([row for row in order if labels[row] is kind] for kind in (True, False))
     edges = batch_edges(len(order), batch_size)
-    cuts = [(edge * len(good) + len(order) // 2) // max(len(order), 1) for edge in edges]
+    cuts = label_cuts(edges, len(good))
     batches = [
         alternated(good[cuts[i] : cuts[i + 1]], bad[edges[i] - cuts[i] : edges[i + 1] - cuts[i + 1]])
         for i in range(len(edges) - 1)
@@ -70,6 +71,23 @@ def label_grouped(lengths: list[int], labels: list[bool], prompts: list, batch_s
     separate(batches, labels, prompts)
     rng.shuffle(batches)
     return batches
+
+
+def label_cuts(edges: list[int], good: int) -> list[int]:
+    """How many of the desirable rows lie before each batch edge: the data's ratio, rounded.
+
+    Where there are as many rows of each label as batches, a batch that would lack one of them by that gets one.
+    """
+    rows, last = edges[-1], len(edges) - 1
+    cuts = [(edge * good + rows // 2) // max(rows, 1) for edge in edges]
+    if min(good, rows - good) < last:
+        return cuts
+    for i in range(1, last):
+        size, rest = edges[i] - edges[i - 1], rows - edges[i]
+        least = max(cuts[i - 1] + 1, good - rest + last - i)
+        most = min(cuts[i - 1] + size - 1, good - (last - i))
+        cuts[i] = min(max(cuts[i], least), most)
+    return cuts
 
 
 def alternated(good: list[int], bad: list[int]) -> list[int]:
@@ -85,7 +103,7 @@ def separate(batches: list[list[int]], labels: list[bool], prompts: list) -> Non
             if all(prompts[row] != prompts[other] for other in batch[:place]):
                 continue
             here = {prompts[other] for other in batch}
-            for j in sorted(set(range(len(batches))) - {i}, key=lambda j: abs(j - i)):
+            for j in outwards(i, len(batches)):
                 there = [prompts[other] for other in batches[j]]
                 fits = [
                     k
@@ -95,6 +113,12 @@ def separate(batches: list[list[int]], labels: list[bool], prompts: list) -> Non
                 if prompts[row] not in there and fits:
                     batch[place], batches[j][fits[0]] = batches[j][fits[0]], row
                     break
+
+
+def outwards(place: int, count: int):
+    """Every number below count but place itself, the nearest first."""
+    for distance in range(1, count):
+        yield from (j for j in (place - distance, place + distance) if 0 <= j < count)
 
 
 def kl_partners(batch: list[int]) -> list[int]:
@@ -127,3 +151,22 @@ def pad_rows(sequences: list[list[int]], value: int) -> list[list[int]]:
     """The sequences filled up with value to one length: that of the longest, rounded up to LENGTH_STEP."""
     length = -(-max(map(len, sequences)) // LENGTH_STEP) * LENGTH_STEP
     return [row + [value] * (length - len(row)) for row in sequences]
+
+
+def packs(lengths: list[int], capacity: int) -> list[list[int]]:
+    """Every row index once, in packs of at most capacity tokens: longest rows first, each where least room is left.
+
+    Best fit decreasing. A row longer than the capacity is a pack by itself.
+    """
+    found: list[list[int]] = []
+    rooms: list[tuple[int, int]] = []  # (tokens left, number of the pack), sorted
+    for row in sorted(range(len(lengths)), key=lambda row: (-lengths[row], row)):
+        place = bisect.bisect_left(rooms, (lengths[row], -1))
+        if place == len(rooms):
+            found.append([row])
+            bisect.insort(rooms, (capacity - lengths[row], len(found) - 1))
+        else:
+            left, number = rooms.pop(place)
+            found[number].append(row)
+            bisect.insort(rooms, (left - lengths[row], number))
+    return found

@@ -14,7 +14,16 @@ FORMATS = ("native", "text")
 TOOLS_IN_PROMPT = ("none", "names", "full")
 REPORT_TO = ("none", "trackio", "wandb")
 ORDERS = ("grouped", "file")
-CHOICES = {"format": FORMATS, "tools_in_prompt": TOOLS_IN_PROMPT, "report_to": REPORT_TO, "order": ORDERS}
+DTYPES = ("auto", "bfloat16", "float32")
+LOSS_TYPES = ("kto", "apo_zero_unpaired", "kto_s")
+CHOICES = {
+    "format": FORMATS,
+    "tools_in_prompt": TOOLS_IN_PROMPT,
+    "report_to": REPORT_TO,
+    "order": ORDERS,
+    "dtype": DTYPES,
+    "loss_type": LOSS_TYPES,
+}
 PUBLISHED_KTO_LEARNING_RATES = (5e-7, 5e-6)  # KTO's authors and TRL's documentation, for full and LoRA training
 # The linear layers of a block that get LoRA matrices, by the last part of their names.
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -27,12 +36,15 @@ class Recipe:
     learning_rate: float
     epochs: float
     warmup_fraction: float
+    stage_step: int
+    stage_factor: float
     weight_decay: float
     max_grad_norm: float
     max_length: int
     batch_size: int
     grad_accumulation: int
     gradient_checkpointing: bool
+    dtype: str
     log_every: int
     save_every: int
     format: str
@@ -46,6 +58,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class SftConfig(Recipe):
+    packing: bool
     lora_rank: int
     lora_alpha: int
     lora_dropout: float
@@ -58,9 +71,12 @@ class SftConfig(Recipe):
 @dataclass(frozen=True)
 class KtoConfig(Recipe):
     order: str
+    loss_type: str
     beta: float
     desirable_weight: float
     undesirable_weight: float
+    sft_weight: float
+    shared_prefix: bool
 
 
 METHODS = {"sft": SftConfig, "kto": KtoConfig}
@@ -83,6 +99,8 @@ LIMITS = {
     "learning_rate": (lambda v: 0 < v < 1, "more than 0 and less than 1"),
     "epochs": (lambda v: v > 0, "more than 0"),
     "warmup_fraction": (lambda v: 0 <= v < 1, "0 or more and less than 1"),
+    "stage_step": (lambda v: v >= 0, "0 or more"),
+    "stage_factor": (lambda v: v > 0, "more than 0"),
     "weight_decay": (lambda v: v >= 0, "0 or more"),
     "max_grad_norm": (lambda v: v > 0, "more than 0"),
     "max_length": (lambda v: v >= 16, "16 tokens or more"),
@@ -100,6 +118,7 @@ LIMITS = {
     "beta": (lambda v: v > 0, "more than 0"),
     "desirable_weight": (lambda v: v > 0, "more than 0"),
     "undesirable_weight": (lambda v: v > 0, "more than 0"),
+    "sft_weight": (lambda v: v >= 0, "0 or more"),
 }
 
 
@@ -234,6 +253,8 @@ def advice(config: Recipe) -> list[str]:
             f"learning_rate {config.learning_rate:g} is below published KTO practice ({low:g} to {high:g}); "
             "expect little change, or use --learning-rate 1e-6."
         )
+    if isinstance(config, KtoConfig) and config.loss_type == "kto_s":
+        remarks.append("loss_type kto_s is experimental and published nowhere; docs/kto.md says what it does.")
     return remarks
 
 

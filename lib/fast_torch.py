@@ -10,6 +10,7 @@ import types
 
 import torch
 from peft.tuners.lora import Linear as LoraLinear
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -109,12 +110,34 @@ def blocks(length):
 
 
 def attention_forward(module, query, key, value, mask, scaling=None, dropout=0.0, **kwargs):
-    """CausalAttention for plain causal rows up to LONGEST; for a mask, a cache, dropout or a window the usual sdpa."""
-    plain = mask is None and query.shape[2] == key.shape[2] <= LONGEST and not dropout and query.device.type == "cpu"
-    if not plain or any(kwargs.get(name) is not None for name in ("sliding_window", "softcap", "s_aux")):
+    """CausalAttention for plain causal rows up to LONGEST; for a mask, a cache, dropout or a window the usual sdpa.
+
+    packed_lengths: for each pack the lengths of the rows in it; then every row attends to itself alone.
+    """
+    packed_lengths = kwargs.pop("packed_lengths", None)
+    ours = query.shape[2] == key.shape[2] and not dropout and query.device.type == "cpu"
+    ours &= all(kwargs.get(name) is None for name in ("sliding_window", "softcap", "s_aux"))
+    scale = scaling or query.shape[-1] ** -0.5
+    if ours and packed_lengths:
+        out = torch.stack(
+            [pack_attention(*pack, scale) for pack in zip(query, key, value, packed_lengths, strict=True)]
+        )
+    elif ours and mask is None and query.shape[2] <= LONGEST:
+        out = CausalAttention.apply(query, key, value, scale)
+    else:
         return sdpa_attention_forward(module, query, key, value, mask, scaling=scaling, dropout=dropout, **kwargs)
-    out = CausalAttention.apply(query, key, value, scaling or query.shape[-1] ** -0.5)
     return out.transpose(1, 2).contiguous(), None
+
+
+def pack_attention(query, key, value, lengths, scale):
+    """(heads, length, d): each row of one pack by itself; query, key and value have no batch dimension."""
+    parts = []
+    for row in zip(*(x[None].split(lengths, dim=2) for x in (query, key, value)), strict=True):
+        if row[0].shape[2] <= LONGEST:
+            parts.append(CausalAttention.apply(*row, scale))
+        else:
+            parts.append(scaled_dot_product_attention(*row, is_causal=True, scale=scale, enable_gqa=True))
+    return torch.cat(parts, dim=2)[0]
 
 
 AttentionInterface.register("causal_blocks", attention_forward)

@@ -48,6 +48,26 @@ def advise(true: int, false: int) -> dict:
     }
 
 
+def remarks(true: int, false: int, config) -> list[str]:
+    """A sentence where the recipe's label weights miss a published range with so many rows of each label, else nothing.
+
+    The weighted ratio is taken to two digits behind the point: a row more of one label is no fault.
+    """
+    if not true or not false:
+        return sentences(true, false)
+    ratio = round(config.desirable_weight * true / (config.undesirable_weight * false), 2)
+    missed = {source: limits for source, limits in WEIGHT_RANGES.items() if not limits[0] <= ratio <= limits[1]}
+    if not missed:
+        return []
+    wanted = " and ".join(f"{source}'s {span(*limits)}" for source, limits in missed.items())
+    advised = advise(true, false)["suggested"]
+    flags = " ".join(f"--{name.replace('_', '-')} {value:g}" for name, value in advised.items())
+    return [
+        f"desirable_weight * {true} true rows over undesirable_weight * {false} false rows is {ratio:g}, outside of "
+        f"{wanted}. {flags} suits every source."
+    ]
+
+
 def middle(least: float, most: float) -> float:
     """A number between the two with three digits, or 1 when both are 1."""
     return float(f"{math.sqrt(least * most):.3g}")

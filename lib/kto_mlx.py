@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from pathlib import Path
 
 import mlx.core as mx
 import mlx.nn as nn
 
+from lib import runs
 from lib.cli import progress
-from lib.jsonl import write_json
-from lib.kto_plan import check_start, partners, planned_batches, swap_completion
-from lib.loss_mlx import kto_losses, make_batch, row_logps
-from lib.model_mlx import load_adapter, load_base, read_weights, save_adapter
+from lib.kto_loss import needs_kl
+from lib.kto_plan import check_start, epoch_order, partners, planned_batches, swap_completion
+from lib.loss_mlx import kto_losses, make_batch, row_logps, sft_loss
+from lib.model_mlx import DTYPES, load_adapter, load_base, read_weights, save_adapter
+from lib.references import reference_file, remembered
 from lib.rendering import Rendered
 from lib.training_mlx import Loop, Meter, Steps, added, run_training
-
-REFERENCE = "reference.json"
 
 
 class Pairs:
@@ -26,6 +25,7 @@ class Pairs:
     def __init__(self, rows: list[Rendered], desirable: list[bool], batches: list[list[int]], pad_id: int):
         self.rows, self.desirable, self.batches, self.pad_id = rows, desirable, batches, pad_id
         self.partner = partners(batches)
+        self.file: Path | None = None
 
     def own(self, indices: list[int]):
         rows = [self.rows[i] for i in indices]
@@ -36,23 +36,38 @@ class Pairs:
         return make_batch([ids for ids, _ in twins], [labels for _, labels in twins], self.pad_id)
 
 
-def reference_logps(model, pairs: Pairs) -> dict[int, tuple[float, float]]:
+def mismatched_logps(model, pairs: Pairs, indices: list[int], config):
+    """(rows,) log-probabilities of the mismatched completions, nats; 0 for a loss without KL."""
+    return row_logps(model, pairs.mismatched(indices)) if needs_kl(config) else mx.zeros(len(indices))
+
+
+def reference_logps(model, pairs: Pairs, batches: list[list[int]], config) -> dict[int, tuple[float, float]]:
     """For each row the log-probability of its completion and of its mismatched one under the model as it is now.
 
     The batches are those of the training, so that the first step sees the same numbers.
     """
     found = {}
-    for indices in progress(pairs.batches, desc="Reference", unit="batch"):
-        own, other = (row_logps(model, batch) for batch in (pairs.own(indices), pairs.mismatched(indices)))
+    for indices in progress(batches, desc="Reference", unit="batch"):
+        own, other = row_logps(model, pairs.own(indices)), mismatched_logps(model, pairs, indices, config)
         found.update(zip(indices, zip(own.tolist(), other.tolist(), strict=True), strict=True))
     return found
 
 
-def cached_reference(model, pairs: Pairs, path: Path) -> dict[int, tuple[float, float]]:
-    """reference_logps, kept in the run's reference.json so that a resumed run measures against the same numbers."""
-    if not path.is_file():
-        write_json(path, {str(row): logps for row, logps in reference_logps(model, pairs).items()})
-    return {int(row): tuple(logps) for row, logps in json.loads(path.read_text(encoding="utf-8")).items()}
+def known_reference(model, pairs: Pairs, job) -> dict[int, tuple[float, float]]:
+    """reference_logps of all batches, asked for or from the disk; pairs.file is then where they are kept."""
+    pairs.file = reference_file(
+        job.base,
+        job.adapter,
+        platform=job.platform,
+        kl=needs_kl(job.config),
+        machine=str(mx.default_device()),
+        versions={name: version for name, version in runs.versions().items() if name in ("mlx", "mlx-lm")},
+    )
+
+    def ask(missing):
+        return reference_logps(model, pairs, missing, job.config)
+
+    return remembered(pairs.file, job.rows, pairs.batches, ask)
 
 
 class KtoGradients:
@@ -70,7 +85,7 @@ class KtoGradients:
             summed = added(summed, found)
             mx.eval(value, rewards, policy, summed)
             if self.must_start_at_zero:
-                check_start(max(mx.abs(rewards).max().item(), mx.abs(ratios).max().item()), REFERENCE)
+                check_start(mx.abs(mx.concatenate([rewards, ratios])).max().item(), self.pairs.file)
                 self.must_start_at_zero = False
             self.record(meter, indices, rewards.tolist(), policy.tolist(), kl.item())
             watcher.count(sum(len(self.pairs.rows[i].input_ids) for i in indices))
@@ -81,7 +96,7 @@ class KtoGradients:
         """(function to (share * mean loss, rewards, log-probabilities), log-ratios of the mismatched rows, KL)."""
         known = mx.array([self.reference[i] for i in indices])
         desirable = mx.array([self.pairs.desirable[i] for i in indices])
-        ratios = row_logps(self.model, self.pairs.mismatched(indices)) - known[:, 1]
+        ratios = mismatched_logps(self.model, self.pairs, indices, self.config) - known[:, 1]
         kl = mx.maximum(ratios.mean(), 0)
         mx.eval(ratios, kl)  # outside of the gradient
         batch = self.pairs.own(indices)
@@ -89,7 +104,8 @@ class KtoGradients:
         def loss():
             policy = row_logps(self.model, batch)
             losses, rewards = kto_losses(policy, known[:, 0], desirable, kl, self.config)
-            return losses.mean() * share, rewards, policy
+            held = self.config.sft_weight * sft_loss(policy, batch, desirable) if self.config.sft_weight else 0
+            return (losses.mean() + held) * share, rewards, policy
 
         return loss, ratios, kl
 
@@ -108,19 +124,21 @@ class KtoGradients:
 
 
 def make_loop(model, job) -> Loop:
-    """The training of job.rows against the model as it is now, whose log-probabilities are kept in the run."""
+    """The training of job.rows against the model as it is now, the reference."""
     model.eval()  # no dropout: policy and reference must be the same at the start
     batches = planned_batches(job.rows, job.desirable, job.config)
     pairs = Pairs(job.rows, job.desirable, batches, job.tokenizer.pad_token_id)
-    reference = cached_reference(model, pairs, job.run / REFERENCE)
+    reference = known_reference(model, pairs, job)
     gradients = KtoGradients(model, pairs, reference, job.config, not job.resume)
-    steps = Steps(lambda epoch: batches, max(1.0, job.config.epochs), job.config.grad_accumulation)
+    steps = Steps(
+        lambda epoch: epoch_order(batches, job.config, epoch), max(1.0, job.config.epochs), job.config.grad_accumulation
+    )
     return Loop(job, model, steps, gradients)
 
 
 def train(job) -> dict:
     """Train from the SFT adapter on job.rows, save final_model, and return the figures for done.json."""
-    model = load_adapter(load_base(job.base), job.adapter)
+    model = load_adapter(load_base(job.base, DTYPES[job.config.dtype]), job.adapter)
     loop = make_loop(model, job)
     seconds = run_training(loop)
     save_adapter(model, job.tokenizer, job.run / "final_model")
@@ -136,11 +154,11 @@ def train(job) -> dict:
 
 def evaluate(job, adapter: Path) -> dict:
     """Mean loss, KL and rewards of the adapter over the rows, against the SFT adapter that KTO starts from."""
-    model = load_adapter(load_base(job.base), job.adapter)
+    model = load_adapter(load_base(job.base, DTYPES[job.config.dtype]), job.adapter)
     model.eval()
     batches = planned_batches(job.rows, job.desirable, job.config)
     pairs = Pairs(job.rows, job.desirable, batches, job.tokenizer.pad_token_id)
-    reference = reference_logps(model, pairs)
+    reference = known_reference(model, pairs, job)
     read_weights(model, adapter)
     gradients, meter = KtoGradients(model, pairs, reference, job.config, must_start_at_zero=False), Meter()
     for indices in progress(batches, desc="Evaluating", unit="batch"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from lib.batches import file_order, kl_partners, label_grouped, longest_first, order_report
 from lib.cli import log
 from lib.errors import CannotRun
@@ -33,6 +35,16 @@ def planned_batches(rows: list[Rendered], desirable: list[bool], config) -> list
     return batches
 
 
+def epoch_order(batches: list[list[int]], config, epoch: int) -> list[list[int]]:
+    """The batches as an epoch takes them: grouped ones anew in an order of their own, those in file order as they are.
+
+    What is in a batch stays, so that KL partners and reference log-probabilities hold for all epochs.
+    """
+    if config.order == "file" or epoch == 0:
+        return batches
+    return random.Random(f"{config.seed}:order:{epoch}").sample(batches, len(batches))
+
+
 def partners(batches: list[list[int]]) -> dict[int, int]:
     """For each row the one whose completion it lends for the KL estimate."""
     return {a: b for batch in batches for a, b in zip(batch, kl_partners(batch), strict=True)}
@@ -44,11 +56,12 @@ def swap_completion(row: Rendered, partner: Rendered) -> tuple[list[int], list[i
     return ids, row.labels[: row.prompt_length] + partner.labels[partner.prompt_length :]
 
 
-def check_start(worst: float, file: str) -> None:
-    """CannotRun unless rewards and KL of the first step, at most `worst`, are 0: the reference in `file` would not be
-    the SFT model otherwise."""
+def check_start(worst: float, file) -> None:
+    """CannotRun unless rewards and KL of the first step, at most `worst`, are 0: the reference, from `file` unless that
+    is None, would not be the SFT model otherwise."""
     if not worst <= FIRST_STEP_TOLERANCE:
+        remedy = f"Delete {file}, or name" if file else "Name"
         raise CannotRun(
             f"at the first step rewards and KL must be 0, but reach {worst:.3g}: the reference is not the model that "
-            f"KTO starts from. Delete the run's {file}, or name the SFT run: --from-run runs/<name>."
+            f"KTO starts from. {remedy} the SFT run: --from-run runs/<name>."
         )

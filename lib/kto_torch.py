@@ -11,9 +11,11 @@ from trl import KTOConfig, KTOTrainer
 
 from lib.cli import progress
 from lib.distributed_torch import first_alone, inside, whole_state
-from lib.kto_plan import check_start, partners, planned_batches, swap_completion
-from lib.loss_torch import kto_losses, row_logps
+from lib.kto_loss import needs_kl
+from lib.kto_plan import check_start, epoch_order, partners, planned_batches, swap_completion
+from lib.loss_torch import branch_logps, kto_losses, row_logps, sft_loss
 from lib.model_torch import check_trainer, prepared, read_weights, save_adapter
+from lib.references import reference_file, remembered
 from lib.rendering import Rendered
 from lib.training_torch import (
     MetricsCallback,
@@ -29,28 +31,30 @@ from lib.training_torch import (
 class PlannedKtoTrainer(PlannedMixin, KTOTrainer):
     """trl's KTOTrainer on our rendered rows, batches and losses; its own dataset preparation is skipped."""
 
-    config = None
     counter = None
     must_start_at_zero = True
+    reference_file = None
 
     def _prepare_dataset(self, dataset, *args, **kwargs):
         return dataset
 
     @inside
     def _compute_loss(self, model, inputs, return_outputs=False):
-        with torch.no_grad():
-            partner = row_logps(model, *(inputs[f"kl_{name}"] for name in ("input_ids", "labels")))
-        policy = row_logps(model, inputs["input_ids"], inputs["labels"])
-        kl = (partner - inputs["reference_kl"]).mean().clamp(min=0)
+        policy, ratios = both_logps(model, inputs)
+        ratios = ratios - inputs["reference_kl"]
+        kl = ratios.mean().clamp(min=0)
         losses, rewards = kto_losses(policy, inputs["reference"], inputs["desirable"], kl, self.config)
         if self.must_start_at_zero and model.training:
-            worst = max(rewards.abs().max().item(), (partner - inputs["reference_kl"]).abs().max().item())
-            check_start(worst, "reference.pt")
+            check_start(torch.cat([rewards, ratios]).abs().max().item(), self.reference_file)
             self.must_start_at_zero = False
         self.record(model, inputs["desirable"], rewards, policy.detach(), kl)
         if self.counter is not None and model.training:
             self.counter(int(inputs["attention_mask"].sum()))
         loss = losses.mean()
+        if self.config.sft_weight:
+            held = sft_loss(policy, inputs["labels"], inputs["desirable"])
+            self._metrics["train" if model.training else "eval"]["sft_loss"].append(held.item())
+            loss = loss + self.config.sft_weight * held
         return (loss, {}) if return_outputs else loss
 
     def record(self, model, desirable, rewards, policy, kl) -> None:
@@ -66,25 +70,46 @@ class PlannedKtoTrainer(PlannedMixin, KTOTrainer):
 
 
 class Collator:
-    """Padded batches of rows and their mismatched twins, with the reference log-probabilities once they are known."""
+    """Padded batches of rows and their mismatched twins, with the reference log-probabilities once they are known.
 
-    def __init__(self, rows: list[Rendered], desirable: list[bool], batches: list[list[int]], pad_id: int):
+    What the loss asks for: no twins where it needs no KL, the twins' completions alone where the prompt is shared.
+    """
+
+    def __init__(self, rows: list[Rendered], desirable: list[bool], batches: list[list[int]], pad_id: int, config):
         self.rows, self.desirable, self.pad_id = rows, desirable, pad_id
-        self.partner = partners(batches)
+        self.partner, self.config = partners(batches), config
         self.reference: dict[int, tuple[float, float]] = {}
 
     def __call__(self, items: list[dict]) -> dict[str, torch.Tensor]:
         indices = [item["index"] for item in items]
         rows = [self.rows[i] for i in indices]
         batch = tensors([row.input_ids for row in rows], [row.labels for row in rows], self.pad_id)
-        twins = [swap_completion(self.rows[i], self.rows[self.partner[i]]) for i in indices]
-        mismatched = tensors([ids for ids, _ in twins], [labels for _, labels in twins], self.pad_id)
-        batch |= {f"kl_{name}": tensor for name, tensor in mismatched.items()}
+        if needs_kl(self.config):
+            twins = [swap_completion(row, self.rows[self.partner[i]]) for i, row in zip(indices, rows, strict=True)]
+            if self.config.shared_prefix:
+                batch["prompt_length"] = torch.tensor([row.prompt_length for row in rows])
+                twins = [
+                    tuple(part[row.prompt_length :] for part in twin) for row, twin in zip(rows, twins, strict=True)
+                ]
+            mismatched = tensors([ids for ids, _ in twins], [labels for _, labels in twins], self.pad_id)
+            batch |= {f"kl_{name}": tensor for name, tensor in mismatched.items()}
         batch["desirable"] = torch.tensor([self.desirable[i] for i in indices])
         if self.reference:
             known = torch.tensor([self.reference[i] for i in indices])
             batch["reference"], batch["reference_kl"] = known[:, 0], known[:, 1]
         return batch
+
+
+def both_logps(model, batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """(log-probability of each row's completion, of its mismatched one without a gradient), nats; 0 without KL."""
+    own = batch["input_ids"], batch["labels"]
+    if "prompt_length" in batch:
+        return branch_logps(model, *own, batch["prompt_length"], batch["kl_input_ids"], batch["kl_labels"])
+    other = torch.zeros(len(own[0]), device=own[0].device)
+    if "kl_input_ids" in batch:
+        with torch.no_grad():
+            other = row_logps(model, batch["kl_input_ids"], batch["kl_labels"])
+    return row_logps(model, *own), other
 
 
 @torch.no_grad()
@@ -97,34 +122,39 @@ def reference_logps(model, collate: Collator, batches: list[list[int]]) -> dict[
     model.eval()
     for indices in progress(batches, desc="Reference", unit="batch"):
         batch = {name: value.to(device) for name, value in collate([{"index": i} for i in indices]).items()}
-        own = row_logps(model, batch["input_ids"], batch["labels"])
-        other = row_logps(model, batch["kl_input_ids"], batch["kl_labels"])
+        own, other = both_logps(model, batch)
         found.update(zip(indices, zip(own.tolist(), other.tolist(), strict=True), strict=True))
     return found
 
 
-def cached_reference(model, collate: Collator, batches: list[list[int]], path: Path) -> dict[int, tuple[float, float]]:
-    """reference_logps, kept in the run's reference.pt so that a resumed run measures against the same numbers."""
-    if path.is_file():
-        return torch.load(path, weights_only=True)
-    found = reference_logps(model, collate, batches)
-    part = path.with_name(path.name + ".part")
-    torch.save(found, part)
-    part.replace(path)
-    return found
+def add_reference(model, collate: Collator, batches: list[list[int]], job) -> Path | None:
+    """Give the collator the model's own log-probabilities, asked for or from the disk; the file they are kept in."""
+    path = reference_file(
+        job.base,
+        job.adapter,
+        platform=job.platform,
+        dtype=str(model.dtype),
+        kl=needs_kl(job.config),
+        shared=job.config.shared_prefix,
+        machine=[torch.get_num_threads(), torch.backends.cpu.get_cpu_capability()],
+        versions={name: version for name, version in runs.versions().items() if name in ("torch", "transformers")},
+    )
+    collate.reference = remembered(path, job.rows, batches, lambda missing: reference_logps(model, collate, missing))
+    return path
 
 
 def make_trainer(model, tokenizer, job) -> PlannedKtoTrainer:
     """A trainer over job.rows with its reference log-probabilities."""
     batches = planned_batches(job.rows, job.desirable, job.config)
-    collate = Collator(job.rows, job.desirable, batches, tokenizer.pad_token_id)
+    collate = Collator(job.rows, job.desirable, batches, tokenizer.pad_token_id, job.config)
     settings = arguments(job.config, job.run, job.platform, job.resume) | {
+        "bf16": model.dtype == torch.bfloat16,
         "num_train_epochs": max(1.0, job.config.epochs),
         "beta": job.config.beta,
     }
     args = KTOConfig(**settings)  # made first: it brings the processes together
     with first_alone():
-        collate.reference = cached_reference(model, collate, batches, job.run / "reference.pt")
+        path = add_reference(model, collate, batches, job)
     trainer = PlannedKtoTrainer(
         model=model,
         args=args,
@@ -132,8 +162,8 @@ def make_trainer(model, tokenizer, job) -> PlannedKtoTrainer:
         processing_class=tokenizer,
         data_collator=collate,
     )
-    trainer.plan = lambda epoch: batches
-    trainer.config = job.config
+    trainer.plan = lambda epoch: epoch_order(batches, job.config, epoch)
+    trainer.config, trainer.reference_file = job.config, path
     trainer.must_start_at_zero = not job.resume
     return trainer
 
@@ -166,8 +196,8 @@ def evaluate(job, adapter: Path) -> dict:
     """Mean loss, KL and rewards of the adapter over the rows, against the SFT adapter that KTO starts from."""
     model = prepared(job, job.adapter)
     batches = planned_batches(job.rows, job.desirable, job.config)
-    collate = Collator(job.rows, job.desirable, batches, job.tokenizer.pad_token_id)
-    collate.reference = reference_logps(model, collate, batches)
+    collate = Collator(job.rows, job.desirable, batches, job.tokenizer.pad_token_id, job.config)
+    add_reference(model, collate, batches, job)
     read_weights(model, adapter)
     return evaluated(model, collate, batches, job.config)
 
@@ -177,7 +207,7 @@ def evaluated(model, collate: Collator, batches: list[list[int]], config) -> dic
     device, found = next(model.parameters()).device, defaultdict(list)
     for indices in progress(batches, desc="Evaluating", unit="batch"):
         batch = {name: value.to(device) for name, value in collate([{"index": i} for i in indices]).items()}
-        policy, other = (row_logps(model, batch[f"{p}input_ids"], batch[f"{p}labels"]) for p in ("", "kl_"))
+        policy, other = both_logps(model, batch)
         kl = (other - batch["reference_kl"]).mean().clamp(min=0)
         losses, rewards = kto_losses(policy, batch["reference"], batch["desirable"], kl, config)
         found["loss"].append(losses.mean().item())

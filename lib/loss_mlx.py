@@ -8,6 +8,7 @@ import mlx.core as mx
 import numpy as np
 
 from lib.batches import pad_rows
+from lib.kto_loss import row_losses
 from lib.rendering import IGNORED
 
 CHUNK = 1024  # rows of the vocabulary at once: 200 MB at 49k words in fp32
@@ -81,12 +82,17 @@ def row_logps(model, batch: Batch):
 
 
 def kto_losses(policy, reference, desirable, kl, config):
-    """(weighted loss of each row, reward of each row): KTO, eq. 7 and 8 of arXiv 2402.01306.
+    """(weighted loss of each row, reward of each row) of the recipe's loss_type.
 
     policy, reference: (batch,) summed log-probabilities, nats; desirable: (batch,) bool; kl: detached, >= 0, nats;
-    config: beta (1/nats) and the two label weights.
+    config: loss_type, beta (1/nats) and the two label weights.
     """
     log_ratio = policy - reference
-    good = config.desirable_weight * (1 - mx.sigmoid(config.beta * (log_ratio - kl)))
-    bad = config.undesirable_weight * (1 - mx.sigmoid(config.beta * (kl - log_ratio)))
+    good, bad = row_losses(log_ratio, kl, config, mx)
     return mx.where(desirable, good, bad), mx.stop_gradient(config.beta * log_ratio)
+
+
+def sft_loss(policy, batch: Batch, desirable):
+    """Minus the mean log-probability of a label token of the desirable rows, nats; 0 where there is none."""
+    tokens = desirable[batch.owners].sum()
+    return -mx.where(desirable, policy, 0).sum() / mx.maximum(tokens, 1)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import torch
+from itertools import pairwise
 
+import torch
+from transformers import DynamicCache
+
+from lib.errors import CannotRun
+from lib.kto_loss import row_losses
 from lib.rendering import IGNORED
 
 CHUNK = 256  # rows of the vocabulary at once: 50 MB at 49k words in fp32
@@ -40,37 +45,117 @@ class HeadLogps(torch.autograd.Function):
         return slope * grad[:, None].to(slope.dtype), None, None
 
 
-def label_logps(model, input_ids, labels):
+def base_of(model):
+    """The causal language model inside a PEFT model, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def hidden_states(model, input_ids, **others):
+    """(batch, length, d): the decoder's last hidden states; others go to its forward.
+
+    Autocast stands here because the trainers wrap only model.forward in it: LoRA's fp32 masters multiply in bf16.
+    """
+    causal = base_of(model)
+    half = causal.get_output_embeddings().weight.dtype == torch.bfloat16
+    with torch.autocast(input_ids.device.type, torch.bfloat16, enabled=half):
+        return causal.get_decoder()(input_ids=input_ids, **{"use_cache": False} | others).last_hidden_state
+
+
+def head_logps(model, hidden, targets):
+    """(log-probability of each target that is not IGNORED, nats, fp32; the batch row of each; how many came first).
+
+    hidden: (batch, length, d), the states that predict targets: (batch, length).
+    """
+    weight = base_of(model).get_output_embeddings().weight
+    wanted = targets != IGNORED
+    logps, correct = HeadLogps.apply(hidden[wanted].to(weight.dtype), weight, targets[wanted])
+    return logps, torch.nonzero(wanted)[:, 0], correct
+
+
+def label_logps(model, input_ids, labels, position_ids=None):
     """(log-probability of each label token, nats, fp32; the batch row of each; how many were the top choice).
 
     input_ids, labels: (batch, length), padded on the right. The head multiplies only the hidden states that predict a
     label, so its cost follows the completions and not the prompts. No attention mask is needed: attention is causal, so
-    padding behind a row cannot reach it, and without a mask the kernels skip half of the work.
+    padding behind a row cannot reach it, and without a mask the kernels skip half of the work. position_ids: where rows
+    are packed one behind another, each counts from 0, which keeps the model's attention inside of it.
     """
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    weight = causal.get_output_embeddings().weight
-    targets = labels[:, 1:]
-    wanted = targets != IGNORED
-    # Autocast stands here because the trainers wrap only model.forward in it: LoRA's fp32 masters multiply in bf16.
-    with torch.autocast(input_ids.device.type, torch.bfloat16, enabled=weight.dtype == torch.bfloat16):
-        hidden = causal.get_decoder()(input_ids=input_ids, use_cache=False).last_hidden_state
-    logps, correct = HeadLogps.apply(hidden[:, :-1][wanted].to(weight.dtype), weight, targets[wanted])
-    return logps, torch.nonzero(wanted)[:, 0], correct
+    if position_ids is None:
+        hidden = hidden_states(model, input_ids)
+    elif "flash" in base_of(model).config._attn_implementation:  # it looks for rows by their positions in one pack only
+        flat = hidden_states(model, input_ids.view(1, -1), position_ids=position_ids.view(1, -1))
+        hidden = flat.view(*input_ids.shape, -1)
+    else:
+        hidden = hidden_states(model, input_ids, **packed_rows(position_ids))
+    return head_logps(model, hidden[:, :-1], labels[:, 1:])
+
+
+def packed_rows(position_ids) -> dict:
+    """Keyword arguments for a decoder: the positions, and the lengths of the rows in each pack for our attention."""
+    starts = [torch.nonzero(pack == 0)[:, 0].tolist() + [len(pack)] for pack in position_ids]
+    lengths = [[end - start for start, end in pairwise(row)] for row in starts]
+    return {"position_ids": position_ids, "packed_lengths": lengths}
+
+
+def row_sums(logps, rows, count: int):
+    """(count,) sums of the log-probabilities by row."""
+    return torch.zeros(count, device=logps.device).index_add(0, rows, logps)
 
 
 def row_logps(model, input_ids, labels):
     """Summed log-probability of each row's label tokens: (batch,), nats, fp32."""
     logps, rows, _ = label_logps(model, input_ids, labels)
-    return torch.zeros(input_ids.shape[0], device=logps.device).index_add(0, rows, logps)
+    return row_sums(logps, rows, len(input_ids))
+
+
+def branch_logps(model, input_ids, labels, prompt_lengths, other_ids, other_labels):
+    """(row_logps, the same of each row's prompt with another completion, without a gradient): the prompt runs once.
+
+    input_ids, labels: (batch, length), prompt and completion, padded on the right; prompt_lengths: (batch,) tokens;
+    other_ids, other_labels: (batch, length'), the other completions alone. Their tokens attend to the kept keys and
+    values of their row's prompt and to one another, at the positions that they would have behind it.
+    """
+    config, cache, count = base_of(model).config, DynamicCache(), len(input_ids)
+    if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
+        raise CannotRun("shared_prefix needs a model that attends to the whole row. Fix: --no-shared-prefix.")
+    hidden = hidden_states(model, input_ids, past_key_values=cache, use_cache=True)
+    logps, rows, _ = head_logps(model, hidden[:, :-1], labels[:, 1:])
+    own = row_sums(logps, rows, count)
+    with torch.no_grad():
+        width = int(prompt_lengths.max())
+        for layer in cache.layers:
+            layer.keys, layer.values = (x[:, :, :width].detach() for x in (layer.keys, layer.values))
+        device = input_ids.device
+        prompt = torch.arange(width, device=device) < prompt_lengths[:, None]
+        places = prompt_lengths[:, None] + torch.arange(other_ids.shape[1], device=device)
+        branch = hidden_states(
+            model,
+            other_ids,
+            attention_mask=torch.cat([prompt, torch.ones_like(other_ids, dtype=torch.bool)], 1),
+            position_ids=places,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        last = hidden[torch.arange(count, device=device), prompt_lengths - 1]
+        logps, rows, _ = head_logps(model, torch.cat([last[:, None], branch[:, :-1]], 1), other_labels)
+    return own, row_sums(logps, rows, count)
 
 
 def kto_losses(policy, reference, desirable, kl, config):
-    """(weighted loss of each row, reward of each row): KTO, eq. 7 and 8 of arXiv 2402.01306.
+    """(weighted loss of each row, reward of each row) of the recipe's loss_type.
 
     policy, reference: (batch,) summed log-probabilities, nats; desirable: (batch,) bool; kl: detached, >= 0, nats;
-    config: beta (1/nats) and the two label weights.
+    config: loss_type, beta (1/nats) and the two label weights.
     """
     log_ratio = policy - reference
-    good = config.desirable_weight * (1 - torch.sigmoid(config.beta * (log_ratio - kl)))
-    bad = config.undesirable_weight * (1 - torch.sigmoid(config.beta * (kl - log_ratio)))
+    good, bad = row_losses(log_ratio, kl, config, torch)
     return torch.where(desirable, good, bad), (config.beta * log_ratio).detach()
+
+
+def sft_loss(policy, labels, desirable):
+    """Minus the mean log-probability of a label token of the desirable rows, nats; 0 where there is none.
+
+    policy: (batch,) summed log-probabilities; labels: (batch, length).
+    """
+    tokens = (labels[:, 1:] != IGNORED).sum(1)[desirable].sum()
+    return -policy[desirable].sum() / tokens.clamp(min=1)

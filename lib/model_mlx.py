@@ -19,6 +19,7 @@ from lib.jsonl import write_json
 
 WEIGHTS, SETTINGS = "adapters.safetensors", "adapter_config.json"
 ALL_LAYERS = -1
+DTYPES = {"auto": mx.bfloat16, "bfloat16": mx.bfloat16, "float32": mx.float32}
 
 
 @dataclass(frozen=True)

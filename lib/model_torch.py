@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig, set_seed
 from lib.config import TARGETS
 from lib.errors import CannotRun
 from lib.fast_torch import speed_up
+from lib.probe_torch import choose_dtype
 from lib.ranks import is_first, local_rank
 
 
@@ -20,7 +21,7 @@ def prepared(job, adapter: Path | None = None):
     """The job's base model with fresh LoRA matrices, or with a saved adapter, and its fast layers in place."""
     if uses_unsloth(job):
         return import_module("lib.unsloth_torch").prepared(job, adapter)
-    base = load_base(job.base, job.platform, job.config.four_bit)
+    base = load_base(job.base, job.platform, job.config.four_bit, choose_dtype(job))
     model = add_lora(base, job.config) if adapter is None else load_adapter(base, adapter)
     speed_up(model)
     return model
@@ -36,9 +37,9 @@ def check_trainer(trainer, job) -> None:
         import_module("lib.unsloth_torch").require_patched_trainer(trainer)
 
 
-def load_base(folder: Path, platform: str, four_bit: bool = True):
-    """The base model for training: bf16 on the CPU; on CUDA 4-bit nf4, or bf16 without four_bit, unless the checkpoint
-    is quantized already."""
+def load_base(folder: Path, platform: str, four_bit: bool = True, dtype=torch.bfloat16):
+    """The base model for training: in dtype on the CPU; on CUDA 4-bit nf4, or dtype without four_bit, unless the
+    checkpoint is quantized already."""
     try:
         if platform == "cuda":
             if not torch.cuda.is_available():
@@ -47,19 +48,19 @@ def load_base(folder: Path, platform: str, four_bit: bool = True):
                 load_in_4bit=True,
                 bnb_4bit_quant_type="nf4",
                 bnb_4bit_use_double_quant=True,
-                bnb_4bit_compute_dtype=torch.bfloat16,
-                bnb_4bit_quant_storage=torch.bfloat16,  # FSDP2 shards floating-point weights only
+                bnb_4bit_compute_dtype=dtype,
+                bnb_4bit_quant_storage=dtype,  # FSDP2 shards floating-point weights only
             )
             model = AutoModelForCausalLM.from_pretrained(
                 folder,
-                dtype=torch.bfloat16,
+                dtype=dtype,
                 device_map={"": local_rank()},
                 quantization_config=quantization if four_bit else None,
                 attn_implementation="flash_attention_2" if util.find_spec("flash_attn") else "sdpa",
             )
         else:
             torch.set_flush_denormal(True)  # a trained model's attention underflows, and denormals are slow
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, attn_implementation="sdpa")
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa")
     except (OSError, ValueError) as error:
         raise CannotRun(f"{folder}: the base model cannot be loaded ({error}).") from error
     model.config.use_cache = False

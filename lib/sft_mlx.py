@@ -10,7 +10,7 @@ from mlx.utils import tree_map
 
 from lib.batches import length_grouped, longest_first
 from lib.loss_mlx import label_logps, make_batch
-from lib.model_mlx import add_lora, load_adapter, load_base, save_adapter
+from lib.model_mlx import DTYPES, add_lora, load_adapter, load_base, save_adapter
 from lib.rendering import Rendered
 from lib.training_mlx import Loop, Steps, added, run_training
 
@@ -74,7 +74,7 @@ def make_loop(model, job) -> Loop:
 
 def train(job) -> dict:
     """Train an adapter on job.rows, save it as final_model, and return the figures for done.json."""
-    model = add_lora(load_base(job.base), job.config)
+    model = add_lora(load_base(job.base, DTYPES[job.config.dtype]), job.config)
     loop = make_loop(model, job)
     seconds = run_training(loop)
     eval_loss = mean_loss(model, job.held_out, job.tokenizer.pad_token_id, job.config.batch_size)
@@ -91,6 +91,6 @@ def train(job) -> dict:
 
 def evaluate(job, adapter) -> dict:
     """The adapter's loss on the held-out rows, nats a token."""
-    model = load_adapter(load_base(job.base), adapter)
+    model = load_adapter(load_base(job.base, DTYPES[job.config.dtype]), adapter)
     loss = mean_loss(model, job.held_out, job.tokenizer.pad_token_id, job.config.batch_size)
     return {"eval_loss": loss, "rows": len(job.held_out)}

@@ -8,11 +8,12 @@ import torch
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
-from lib.batches import length_grouped, longest_first
+from lib.batches import length_grouped, longest_first, packs
+from lib.cli import log
 from lib.distributed_torch import inside, run_inside, whole_state
 from lib.loss_torch import label_logps
 from lib.model_torch import check_trainer, prepared, save_adapter
-from lib.rendering import Rendered
+from lib.rendering import IGNORED, Rendered
 from lib.training_torch import (
     MetricsCallback,
     PlannedMixin,
@@ -29,7 +30,7 @@ class CompletionTrainer(PlannedMixin, SFTTrainer):
 
     @inside
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        logps, _, correct = label_logps(model, inputs["input_ids"], inputs["labels"])
+        logps, _, correct = label_logps(model, inputs["input_ids"], inputs["labels"], inputs.get("position_ids"))
         count = logps.numel() if num_items_in_batch is None else num_items_in_batch
         loss = -logps.sum() / torch.as_tensor(count).clamp(min=1)
         if num_items_in_batch is not None:  # the tokens of all processes, whose gradients are averaged
@@ -45,10 +46,15 @@ class CompletionTrainer(PlannedMixin, SFTTrainer):
 
 
 def collator(pad_id: int):
-    """A function from rows to one padded batch."""
+    """A function from rows, or packs of them, to one padded batch. Padding behind a pack is a row of its own."""
 
     def collate(rows):
-        return tensors([row["input_ids"] for row in rows], [row["labels"] for row in rows], pad_id)
+        batch = tensors([row["input_ids"] for row in rows], [row["labels"] for row in rows], pad_id)
+        if "position_ids" in rows[0]:
+            length = batch["input_ids"].shape[1]
+            places = [row["position_ids"] + list(range(length - len(row["position_ids"]))) for row in rows]
+            batch["position_ids"] = torch.tensor(places)
+        return batch
 
     return collate
 
@@ -57,17 +63,35 @@ def as_dataset(rows: list[Rendered]) -> Dataset:
     return Dataset.from_dict({"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]})
 
 
+def packed_dataset(rows: list[Rendered], capacity: int) -> Dataset:
+    """The rows in packs of at most capacity tokens: ids and labels one behind another, positions from 0 in each row."""
+    found = packs([len(row.input_ids) for row in rows], capacity)
+    tokens = sum(len(row.input_ids) for row in rows)
+    share = 100 * tokens / (capacity * len(found))
+    log(f"Packing: {len(rows)} rows in {len(found)} packs of at most {capacity} tokens, {share:.0f} % full")
+    return Dataset.from_dict(
+        {
+            "input_ids": [[token for i in pack for token in rows[i].input_ids] for pack in found],
+            # A row's first token is never predicted: what stands before it is another row.
+            "labels": [[label for i in pack for label in [IGNORED, *rows[i].labels[1:]]] for pack in found],
+            "position_ids": [[place for i in pack for place in range(len(rows[i].input_ids))] for pack in found],
+        }
+    )
+
+
 def make_trainer(model, tokenizer, rows: list[Rendered], config, run: Path, platform: str, resume=False):
-    """A trainer over the rows, ready to train, with its length-grouped plan."""
-    settings = SFTConfig(**arguments(config, run, platform, resume), dataset_kwargs={"skip_prepare_dataset": True})
+    """A trainer over the rows, or packs of them, ready to train, with its length-grouped plan."""
+    settings = arguments(config, run, platform, resume) | {"bf16": model.dtype == torch.bfloat16}
+    dataset = packed_dataset(rows, config.max_length) if config.packing else as_dataset(rows)
     trainer = CompletionTrainer(
         model=model,
-        args=settings,
-        train_dataset=as_dataset(rows),
+        args=SFTConfig(**settings, dataset_kwargs={"skip_prepare_dataset": True}),
+        train_dataset=dataset,
         processing_class=tokenizer,
         data_collator=collator(tokenizer.pad_token_id),
     )
-    lengths = [len(row.input_ids) for row in rows]
+    lengths = [len(ids) for ids in dataset["input_ids"]]
+    trainer.config = config
     trainer.plan = lambda epoch: longest_first(length_grouped(lengths, config.batch_size, config.seed, epoch), lengths)
     return trainer
 

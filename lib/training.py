@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from lib import launch, rules, runs
+from lib import kto_advice, launch, rules, runs
 from lib.cli import log, option, progress, yes_option
 from lib.config import METHODS, PLATFORMS, Recipe, advice, describe
 from lib.errors import CannotRun
@@ -283,14 +283,17 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
         f"  data                    {', '.join(data)}: {len(rows)} rows, {tokens} tokens, {trained} trained "
         f"({100 * trained / tokens:.0f} %); held out {len(held_out)}, too long {too_long}",
     ]
+    desirable = [example.label is not False for example in kept]
+    remarks = advice(config)
+    if method == "kto":
+        remarks += kto_advice.remarks(sum(desirable), len(desirable) - sum(desirable), config)
     worker = launch.worker_run()
     if worker is None:  # the process that started this one has shown all that, and asked
-        preflight(method, platform, size_name, summary, advice(config), yes or dry_run or evaluated is not None)
+        preflight(method, platform, size_name, summary, remarks, yes or dry_run or evaluated is not None)
     if dry_run:
         log("Dry run: everything is set up, nothing was trained.")
         return None
     run = evaluated or worker or open_run(method, size_name, config, facts, resume)
-    desirable = [example.label is not False for example in kept]
     job = Job(method, platform, config, run, base, tokenizer, rows, held_out, desirable, adapter, resume, evaluated)
     return replace(job, processes=processes, sharded=sharded)
 

@@ -23,6 +23,7 @@ from lib.disk import sha256, whole_folder
 from lib.errors import CannotRun
 from lib.jsonl import write_json
 from lib.model_mlx import WEIGHTS, read_weights, write_adapter
+from lib.schedule import rate_share
 from lib.watching import Stop, Watcher
 
 OPTIMIZER, STATE = "optimizer.safetensors", "trainer_state.json"
@@ -74,13 +75,6 @@ class Meter:
         self.figures = defaultdict(list, state["figures"])
 
 
-def learning_rate(config, step: int, total: int) -> float:
-    """The rate of a step counted from 0: linear rise over the warm-up, then linear fall to 0 behind the last step."""
-    warm_up = math.ceil(total * config.warmup_fraction)
-    share = step / warm_up if step < warm_up else (total - step) / max(1, total - warm_up)
-    return config.learning_rate * share
-
-
 def added(one, other):
     """The sum of two trees of gradients; the first may be None."""
     return other if one is None else tree_map(mx.add, one, other)
@@ -115,7 +109,7 @@ class Loop:
     def advance(self, step: int, watcher: Watcher) -> tuple[float, float]:
         """One optimizer step; (its learning rate, the norm of its gradients before clipping)."""
         mx.random.seed(self.job.config.seed * 1_000_003 + step)  # dropout needs no saved state that way
-        rate = learning_rate(self.job.config, step, self.steps.total)
+        rate = self.job.config.learning_rate * rate_share(self.job.config, self.steps.total, step)
         loss, gradients = self.gradients(self.steps.group(step), self.meter, watcher)
         gradients, norm = optim.clip_grad_norm(gradients, self.job.config.max_grad_norm)
         self.optimizer.learning_rate = rate

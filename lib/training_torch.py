@@ -5,10 +5,12 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
 from accelerate.data_loader import prepare_data_loader
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
@@ -20,6 +22,7 @@ from lib.distributed_torch import agreed, first_alone, open_forward, own_batches
 from lib.errors import CannotRun
 from lib.ranks import is_first, world_size
 from lib.rendering import IGNORED
+from lib.schedule import rate_share
 from lib.watching import Stop, Watcher
 
 
@@ -40,9 +43,13 @@ class PlannedBatches:
 
 
 class PlannedMixin:
-    """Trainer methods that both methods override: our batches in our order, and no model card for each checkpoint."""
+    """Trainer methods that both methods override: our batches in our order, and no model card for each checkpoint.
+
+    plan: epoch -> its micro-batches; config: the recipe.
+    """
 
     plan = None
+    config = None
 
     def get_train_dataloader(self):
         batches = PlannedBatches(lambda epoch: own_batches(self.plan(epoch)))
@@ -55,6 +62,14 @@ class PlannedMixin:
         mode = "train" if self.model.training else "eval"
         self._metrics[mode] = shared_figures(self._metrics[mode])
         super().log(logs, *args, **kwargs)
+
+    def create_scheduler(self, num_training_steps: int, optimizer=None):
+        """The two-stage schedule as one that checkpoints carry on; transformers' own linear one without a stage."""
+        if self.lr_scheduler is None and self.config.stage_step:
+            shares = partial(rate_share, self.config, num_training_steps)
+            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, shares)
+            self._created_lr_scheduler = True
+        return super().create_scheduler(num_training_steps, optimizer)
 
     def create_model_card(self, *args, **kwargs):
         """The card is written once, at upload."""

@@ -34,7 +34,7 @@ TOLD = {
     "configs/tools.json": "the 47 tools as JSON Schema; the shared context once",
     "datasets/": "the shipped sets, a .proof.jsonl beside each",
     "datasets/scenarios/": "hand-written material the sets are made from; its README says how to add to it",
-    "docs/": "data-format.md: both forms of a row, labels, proofs, reports; windows.md; gates/: the sets measured",
+    "docs/": "data-format.md: rows, proofs, reports; kto.md: losses, batches; windows.md; gates/: the sets measured",
     "evaluator/page.css": "its looks: light and dark, narrow and wide",
     "evaluator/page.js": "its list of cases: filters, and the case that is opened",
     "lib/training_page.js": "its curves read by pointer or arrow keys",

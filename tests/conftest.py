@@ -1,5 +1,6 @@
 """Settings and fixtures shared by all tests."""
 
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+NUMBERS = itertools.count()
 
 # Two workers share the cores; a thread pool in each of them only fights the other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -60,3 +62,9 @@ def smollm2():
         return fetch("SmolLM2-135M-Instruct")
     except CannotRun as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def own_references(monkeypatch, tmp_path_factory):
+    """No test reads reference log-probabilities of another, or leaves some in build/."""
+    monkeypatch.setattr("lib.references.FOLDER", tmp_path_factory.getbasetemp() / f"references-{next(NUMBERS)}")

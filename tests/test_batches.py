@@ -10,6 +10,8 @@ from lib.batches import (
     length_grouped,
     longest_first,
     order_report,
+    outwards,
+    packs,
     padded_tokens,
 )
 
@@ -70,6 +72,53 @@ def test_labels_are_dealt_out_in_the_ratio_of_the_data(rows, batch_size):
     for batch in label_grouped(lengths, labels, list(range(len(rows))), batch_size, 1):
         expected = len(batch) * sum(labels) / len(rows)
         assert abs(sum(labels[row] for row in batch) - expected) < 1.01
+
+
+@given(LABELLED, st.integers(2, 24))
+def test_every_batch_has_both_labels_where_there_are_rows_enough(rows, batch_size):
+    lengths, labels = [length for length, _ in rows], [label for _, label in rows]
+    batches = label_grouped(lengths, labels, list(range(len(rows))), batch_size, 1)
+    rarer = min(sum(labels), len(labels) - sum(labels))
+    mixed = sum(len({labels[row] for row in batch}) == 2 for batch in batches)
+    assert mixed == min(rarer, len(batches))
+
+
+@given(LABELLED, st.integers(2, 8), st.integers(1, 9))
+def test_a_kl_partner_has_another_prompt_where_there_are_prompts_enough(rows, batch_size, copies):
+    """Each prompt `copies` times: no more often than there are batches to put it in, and both labels alike."""
+    lengths = [length for length, _ in rows for _ in range(copies)]
+    labels = [i % 2 == 0 for i in range(len(lengths))]
+    prompts = [i // copies for i in range(len(lengths))]
+    batches = label_grouped(lengths, labels, prompts, batch_size, 2)
+    if 2 * copies <= len(batches) and len(rows) > batch_size + 1:
+        assert order_report(batches, labels, prompts)["same_prompt_partners"] == 0
+
+
+def test_the_labels_are_spread_evenly_when_a_short_last_batch_would_miss_one():
+    labels = [True] * 3 + [False] * 15
+    batches = label_grouped([5] * 18, labels, list(range(18)), 8, 1)
+    assert sorted(map(len, batches)) == [2, 8, 8] and all(len({labels[row] for row in batch}) == 2 for batch in batches)
+
+
+def test_near_numbers_come_first():
+    assert list(outwards(2, 6)) == [1, 3, 0, 4, 5] and list(outwards(0, 1)) == []
+
+
+@given(LENGTHS, st.integers(1, 600))
+def test_packs_hold_every_row_once_and_no_more_than_their_capacity(lengths, capacity):
+    found = packs(lengths, capacity)
+    assert sorted(row for pack in found for row in pack) == list(range(len(lengths)))
+    assert all(sum(lengths[row] for row in pack) <= capacity or len(pack) == 1 for pack in found)
+    rooms = [capacity - sum(lengths[row] for row in pack) for pack in found]
+    # Best fit: no row of a later pack would have fitted into what an earlier one has left.
+    assert all(lengths[pack[0]] > room for i, pack in enumerate(found) for room in rooms[:i])
+    assert found == packs(lengths, capacity)
+
+
+def test_packs_of_the_shipped_lengths_are_almost_full():
+    lengths = [40 + 37 * i % 400 for i in range(400)]
+    found = packs(lengths, 2048)
+    assert sum(lengths) > 0.98 * 2048 * (len(found) - 1)
 
 
 @given(st.lists(st.integers(1, 500), min_size=20, max_size=120), st.integers(2, 8), st.integers(0, 3))

@@ -1,10 +1,11 @@
 """Recipes: what wins, what is refused, and that every fault is named at once."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
-from lib.config import FORMER, METHODS, advice, describe, load_config, load_size, read_yaml
+from lib.config import FORMER, LOSS_TYPES, METHODS, advice, describe, load_config, load_size, read_yaml
 from lib.errors import CannotRun
 
 SIZES = ("tiny", "3b", "7b", "13b", "20b")
@@ -121,3 +122,10 @@ def test_each_setting_is_explained_in_its_recipe(method):
     assert set(names) == set(comments)
     plain = {"weight_decay", "max_grad_norm", "seed", "epochs"}
     assert [name for name in names if not comments[name] and name not in plain] == []
+
+
+@pytest.mark.parametrize(
+    "word", [*LOSS_TYPES, "sft_weight", "shared_prefix", "stage_step", "stage_factor", "order: file"]
+)
+def test_kto_reference_explains_each_choice(word):
+    assert f"`{word}" in Path("docs/kto.md").read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ from lib import fast_torch
 from lib.fast_torch import CausalAttention, speed_up
 from lib.loss_torch import label_logps
 from lib.model_torch import TARGETS
+from lib.rendering import IGNORED
 from tests.tiny_model import write_tiny_model
 
 
@@ -92,6 +93,41 @@ def test_attention_with_a_mask_or_a_cache_is_transformers_own(folder):
         )
         asked = {"max_new_tokens": 5, "do_sample": False, "attention_mask": mask}
         assert torch.equal(fast.generate(ids, **asked), plain.generate(ids, **asked))
+
+
+PACKS = [[7, 30, 3], [12, 28]]  # lengths of the rows; the last of each may be padding
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("longest", [1024, 20])
+def test_a_pack_gives_the_log_probabilities_and_gradients_of_its_rows_alone(folder, monkeypatch, fast, longest):
+    monkeypatch.setattr(fast_torch, "LONGEST", longest)  # beyond it rows take PyTorch's kernel
+    torch.manual_seed(1)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS, init_lora_weights=False))
+    if fast:
+        speed_up(model)
+    ids = torch.randint(4, 260, (2, 40), generator=torch.Generator().manual_seed(2))
+    labels, places = ids.clone(), torch.empty_like(ids)
+    alone = []
+    for pack, lengths in enumerate(PACKS):
+        end = 0
+        for length in lengths:
+            start, end = end, end + length
+            places[pack, start:end] = torch.arange(length)
+            labels[pack, start] = IGNORED
+            alone.append(label_logps(model, ids[pack, None, start:end], ids[pack, None, start:end])[0])
+    wanted = torch.cat(alone)
+    (-wanted.mean()).backward()
+    slopes = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    found, rows, _ = label_logps(model, ids, labels, places)
+    assert rows.tolist() == [0] * 37 + [1] * 38
+    assert torch.allclose(found, wanted, atol=1e-5)
+    (-found.mean()).backward()
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            assert torch.allclose(parameter.grad, slopes[name], atol=1e-6), name
 
 
 def test_long_rows_take_transformers_own_attention_which_keeps_no_probabilities(folder, monkeypatch):

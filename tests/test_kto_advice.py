@@ -2,7 +2,8 @@
 
 import pytest
 
-from lib.kto_advice import BETAS, LEARNING_RATES, WEIGHT_RANGES, advise, sentences, weight_range
+from lib.config import load_config, load_size
+from lib.kto_advice import BETAS, LEARNING_RATES, WEIGHT_RANGES, advise, remarks, sentences, weight_range
 
 
 def test_the_papers_own_example():
@@ -44,3 +45,22 @@ def test_the_figures_are_those_of_the_sources():
 def test_one_label_alone_gets_no_weights():
     assert advise(0, 5)["weights"] is None
     assert len(sentences(0, 5)) == 1
+
+
+def remarked(true, false, **weights):
+    return remarks(true, false, load_config("kto", load_size("7b", "cuda", "kto"), weights)[0])
+
+
+@pytest.mark.parametrize(("true", "false"), [(2325, 2324), (2324, 2325), (100, 100), (130, 100)])
+def test_weights_inside_both_ranges_are_not_remarked_on(true, false):
+    assert remarked(true, false) == []
+
+
+def test_each_range_that_is_missed_is_named_with_a_way_into_all():
+    assert "outside of TRL's 1 to 1.33. --desirable" in remarked(140, 100)[0]
+    (said,) = remarked(100, 100, undesirable_weight=3.0)
+    assert "rows is 0.33, outside of paper's 1 to 1.5 and TRL's 1 to 1.33. --desirable-weight 1 --unde" in said
+    (said,) = remarked(100, 400)
+    advised = dict(zip(*[iter(said.split("TRL's 1 to 1.33. ")[1].split())] * 2, strict=False))
+    assert remarked(100, 400, desirable_weight=float(advised["--desirable-weight"])) == []
+    assert remarked(0, 5) == sentences(0, 5)

@@ -10,14 +10,14 @@ pytest.importorskip("trl", reason="compared with PyTorch's trainer, which the CP
 import mlx.core as mx
 import mlx.nn as nn
 import mlx_lm
-import torch
 from mlx.utils import tree_flatten
 from mlx_lm.tuner.trainer import grad_checkpoint
 
 from lib import kto_mlx, kto_torch, loss_mlx, loss_torch, model_mlx, sft_mlx, sft_torch
-from lib.training_mlx import Steps, learning_rate, resume
+from lib.training_mlx import Steps, resume
 from lib.training_torch import tensors
 from tests import mlx_support as support
+from tests.training_jobs import torch_model
 
 CLOSE = 1e-4
 QUIET = type("Watcher", (), {"count": staticmethod(lambda tokens: None)})
@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pair(folder):
     """(torch model, its MLX twin); tests leave their weights alone."""
-    model = support.torch_model(folder)
+    model = torch_model(folder)
     return model, support.mlx_twin(model, folder)
 
 
@@ -76,30 +76,32 @@ def test_a_head_in_chunks_changes_nothing(folder, pair, tmp_path, monkeypatch):
     assert value.item() == pytest.approx(whole.item(), abs=1e-6) and support.worst(found, wanted) < 1e-6
 
 
-def test_kto_loss_kl_rewards_and_gradients_are_torchs(folder, pair, tmp_path):
+@pytest.mark.parametrize(
+    "settings", [{}, {"loss_type": "kto_s", "sft_weight": 0.1}, {"loss_type": "apo_zero_unpaired"}]
+)
+def test_kto_loss_kl_rewards_and_gradients_are_torchs(folder, pair, tmp_path, settings):
     model, twin = pair
-    job = support.make_job("kto", folder, tmp_path)
+    job = support.make_job("kto", folder, tmp_path, **settings)
     pad, indices = job.tokenizer.pad_token_id, [0, 1, 2, 4]
-    reference = support.torch_model(folder, seed=2)
-    collate = kto_torch.Collator(job.rows, job.desirable, [indices], pad)
+    reference = torch_model(folder, seed=2)
+    collate = kto_torch.Collator(job.rows, job.desirable, [indices], pad, job.config)
     collate.reference = kto_torch.reference_logps(reference, collate, [indices])
     batch = collate([{"index": i} for i in indices])
     model.zero_grad()
-    with torch.no_grad():
-        other = loss_torch.row_logps(model, batch["kl_input_ids"], batch["kl_labels"])
-    policy = loss_torch.row_logps(model, batch["input_ids"], batch["labels"])
+    policy, other = kto_torch.both_logps(model, batch)
     kl = (other - batch["reference_kl"]).mean().clamp(min=0)
     losses, rewards = loss_torch.kto_losses(policy, batch["reference"], batch["desirable"], kl, job.config)
-    losses.mean().backward()
+    held = job.config.sft_weight * loss_torch.sft_loss(policy, batch["labels"], batch["desirable"])
+    (losses.mean() + held).backward()
 
     pairs = kto_mlx.Pairs(job.rows, job.desirable, [indices], pad)
-    known = kto_mlx.reference_logps(support.mlx_twin(reference, folder), pairs)
+    known = kto_mlx.reference_logps(support.mlx_twin(reference, folder), pairs, [indices], job.config)
     for row, logps in collate.reference.items():
         assert known[row] == pytest.approx(logps, abs=CLOSE)
     step = kto_mlx.KtoGradients(twin, pairs, known, job.config, must_start_at_zero=False)
     loss, _, our_kl = step.objective(indices, 1.0)
     (value, our_rewards, our_policy), found = grad(twin, loss)
-    assert value.item() == pytest.approx(losses.mean().item(), abs=CLOSE)
+    assert value.item() == pytest.approx((losses.mean() + held).item(), abs=CLOSE)
     assert our_kl.item() == pytest.approx(kl.item(), abs=CLOSE)
     assert our_rewards.tolist() == pytest.approx(rewards.tolist(), abs=CLOSE)
     assert our_policy.tolist() == pytest.approx(policy.tolist(), abs=CLOSE)
@@ -119,7 +121,7 @@ def steps_of(loop):
 def test_a_whole_training_takes_torchs_steps(method, folder, tmp_path):
     """Schedule, accumulation with a shorter last step, clipping, AdamW and logged figures, over two epochs."""
     job = support.make_job(method, folder, tmp_path)
-    model = support.torch_model(folder)
+    model = torch_model(folder)
     twin = support.mlx_twin(model, folder)
     if method == "sft":
         trainer = sft_torch.make_trainer(model, job.tokenizer, job.rows, job.config, job.run, "cpu")
@@ -140,7 +142,7 @@ def test_a_whole_training_takes_torchs_steps(method, folder, tmp_path):
 
 
 def test_a_resumed_kto_takes_the_same_steps(folder, tmp_path):
-    model = support.torch_model(folder)
+    model = torch_model(folder)
     job = support.make_job("kto", folder, tmp_path / "whole")
     wanted = list(steps_of(kto_mlx.make_loop(support.mlx_twin(model, folder), job)))
     job = replace(job, run=tmp_path / "stopped", resume=True)
@@ -190,13 +192,6 @@ def test_steps_cover_every_batch_of_every_epoch_once():
     groups = [steps.group(step) for step in range(steps.total)]
     assert groups == [[[0], [1]], [[2], [3]], [[4]], [[10], [11]], [[12], [13]]]
     assert steps.group(0) == groups[0], "a resumed run may ask in any order"
-
-
-def test_the_rate_rises_over_the_warm_up_and_falls_to_the_last_step(folder, tmp_path):
-    config = support.make_job("sft", folder, tmp_path, learning_rate=0.1, warmup_fraction=0.25).config
-    assert [round(learning_rate(config, step, 8), 6) for step in range(8)] == [
-        0, 0.05, 0.1, 0.083333, 0.066667, 0.05, 0.033333, 0.016667,
-    ]  # fmt: skip
 
 
 def test_the_scale_of_mlx_lm_is_alpha_over_rank(folder, pair):

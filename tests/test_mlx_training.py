@@ -16,7 +16,7 @@ import mlx.core as mx
 import yaml
 from click.testing import CliRunner
 
-from lib import model_mlx
+from lib import model_mlx, references
 from lib.jsonl import write_rows
 from scripts.kto import main as kto
 from scripts.sft import main as sft
@@ -127,8 +127,9 @@ def test_kto_starts_at_zero_and_eval_only_measures_it(sft_run, place, monkeypatc
     first, last = rows_of(folder)[0], rows_of(folder)[-1]
     assert first["kl"] == first["rewards/chosen"] == first["rewards/rejected"] == 0
     assert last["rewards/chosen"] != 0
-    reference = json.loads((folder / "reference.json").read_text())
-    assert len(reference) == 16 and all(own < 0 for own, _ in reference.values())
+    (kept,) = references.FOLDER.glob("*.json")
+    known = json.loads(kept.read_text())
+    assert sum(map(len, known.values())) == 16 and all(own < 0 for batch in known.values() for own, _ in batch)
     figures = []
     for measured in (sft_run, folder, folder / "checkpoints/checkpoint-4"):
         result = run(kto, place, monkeypatch, place / "kto.jsonl", *flags, "--eval-only", measured)
@@ -149,7 +150,7 @@ def test_eval_only_gives_the_loss_that_the_run_ended_with(sft_run, place, monkey
 
 
 def test_a_reference_that_is_not_the_start_is_refused(sft_run, place, monkeypatch):
-    monkeypatch.setattr("lib.kto_mlx.reference_logps", lambda model, pairs: dict.fromkeys(range(16), (-9.0, -9.0)))
+    monkeypatch.setattr("lib.kto_mlx.reference_logps", lambda *_: dict.fromkeys(range(16), (-9.0, -9.0)))
     result = run(kto, place, monkeypatch, place / "kto.jsonl", *SHORT, "--from-run", sft_run)
     assert (result.exit_code, "rewards and KL must be 0" in result.output) == (2, True), result.output
 

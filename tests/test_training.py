@@ -83,6 +83,24 @@ def test_kto_starts_at_zero_and_saves_an_adapter_that_moved(sft_run, place, monk
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
+def test_sft_packs_rows_in_the_dtype_that_is_asked_for(place, monkeypatch):
+    flags = [*SHORT, "--packing", "--max-length", "1200", "--dtype", "float32"]
+    result = run(sft, place, monkeypatch, place / "sft.jsonl", *flags)
+    assert result.exit_code == 0, result.output
+    assert "rows in" in result.output and "packs of at most 1200 tokens" in result.output
+    folder = Path(result.stdout.strip())
+    assert len(rows_of(folder)) < 6 and not (folder / "probe.json").exists()
+
+
+def test_kto_with_other_losses_says_what_they_are(sft_run, place, monkeypatch):
+    flags = [*SHORT, "--from-run", sft_run, "--loss-type", "kto_s", "--shared-prefix", "--undesirable-weight", "3"]
+    result = run(kto, place, monkeypatch, place / "kto.jsonl", *flags)
+    assert result.exit_code == 0, result.output
+    for said in ("kto_s is experimental and published nowhere", "outside of paper's 1 to 1.5 and TRL's 1 to 1.33"):
+        assert said in result.output
+    assert rows_of(Path(result.stdout.strip()))[0]["kl"] == 0
+
+
 def test_eval_only_measures_a_run_and_trains_nothing(sft_run, place, monkeypatch):
     before = set((place / "runs").glob("*"))
     result = run(sft, place, monkeypatch, place / "sft.jsonl", *SHORT, "--eval-fraction", "0.2", "--eval-only", sft_run)
@@ -98,9 +116,7 @@ def test_eval_only_measures_a_run_and_trains_nothing(sft_run, place, monkeypatch
 
 
 def test_kto_refuses_a_reference_that_is_not_the_model_it_starts_from(sft_run, place, monkeypatch):
-    monkeypatch.setattr(
-        "lib.kto_torch.reference_logps", lambda model, collate, batches: dict.fromkeys(range(16), (-9.0, -9.0))
-    )
+    monkeypatch.setattr("lib.kto_torch.reference_logps", lambda *_: dict.fromkeys(range(16), (-9.0, -9.0)))
     result = run(kto, place, monkeypatch, place / "kto.jsonl", *SHORT, "--from-run", sft_run)
     assert result.exit_code == 2
     assert "rewards and KL must be 0" in result.output
