@@ -9,6 +9,7 @@ import torch
 from datasets import Dataset
 from trl import KTOConfig, KTOTrainer
 
+from lib import runs
 from lib.cli import progress
 from lib.distributed_torch import first_alone, inside, whole_state
 from lib.kto_loss import needs_kl
@@ -136,7 +137,9 @@ def add_reference(model, collate: Collator, batches: list[list[int]], job) -> Pa
         dtype=str(model.dtype),
         kl=needs_kl(job.config),
         shared=job.config.shared_prefix,
-        machine=[torch.get_num_threads(), torch.backends.cpu.get_cpu_capability()],
+        machine=[torch.get_num_threads(), torch.backends.cpu.get_cpu_capability()]
+        if job.platform == "cpu"
+        else [torch.cuda.get_device_name(), job.config.four_bit, job.config.unsloth],
         versions={name: version for name, version in runs.versions().items() if name in ("torch", "transformers")},
     )
     collate.reference = remembered(path, job.rows, batches, lambda missing: reference_logps(model, collate, missing))

@@ -53,6 +53,12 @@ class Situation:
         return (self.model.get("text_config") or self.model).get("max_position_embeddings") or 0
 
     @property
+    def window(self) -> int:
+        """Tokens that the model's sliding attention sees; 0 without one."""
+        model = self.model.get("text_config") or self.model
+        return (model.get("sliding_window") or 0) if model.get("use_sliding_window", True) else 0
+
+    @property
     def quantized_by(self) -> str:
         """How the base's weights are stored: "bitsandbytes", "mxfp4", "gptq"..., "mlx", or "" for plain weights."""
         by_torch = (self.model.get("quantization_config") or {}).get("quant_method", "")
@@ -171,6 +177,26 @@ RULES: dict[str, Rule] = {
         lambda s: s.unsloth and getattr(s.config, "packing", False),
         "packing is on, and unsloth's attention would look across the rows of a pack",
         "--no-packing, or --no-unsloth",
+    ),
+    "packing-on-mlx": Rule(
+        lambda s: s.platform == "mlx" and getattr(s.config, "packing", False),
+        "packing is on, and mlx-lm's models attend across the rows of a pack",
+        "--no-packing; batches of like lengths have little padding anyhow",
+    ),
+    "shared-prefix-elsewhere": Rule(
+        lambda s: getattr(s.config, "shared_prefix", False) and (s.unsloth or s.platform == "mlx"),
+        "shared_prefix is on, which plain trl and peft can do alone",
+        "--no-shared-prefix, or on cuda --no-unsloth",
+    ),
+    "shared-prefix-and-checkpointing": Rule(
+        lambda s: getattr(s.config, "shared_prefix", False) and s.config.gradient_checkpointing,
+        "shared_prefix keeps keys and values that gradient_checkpointing throws away",
+        "--no-shared-prefix, or --no-gradient-checkpointing",
+    ),
+    "shared-prefix-in-a-window": Rule(
+        lambda s: getattr(s.config, "shared_prefix", False) and s.window > 0,
+        "shared_prefix is on, and {s.base} attends to a window of {s.window} tokens",
+        "--no-shared-prefix",
     ),
     "unsloth-sharded": Rule(
         lambda s: s.unsloth and s.sharded,

@@ -1,6 +1,5 @@
 """The table of rules: each row catches its situation alone and names a way out, and healthy situations break none."""
 
-import dataclasses
 import json
 
 import pytest
@@ -26,17 +25,6 @@ def situation(method="sft", platform="cpu", settings=None, **fields) -> Situatio
 
 def bnb(**more):
     return LLAMA | {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}} | more
-
-
-@dataclasses.dataclass(frozen=True)
-class Packed:
-    """A config with a setting that only some recipes have."""
-
-    config: object
-    packing: bool = True
-
-    def __getattr__(self, name):
-        return getattr(self.config, name)
 
 
 # Rule -> (a situation that breaks it and no other, what its sentence must hold).
@@ -81,8 +69,21 @@ BROKEN = {
         "--lora-dropout 0",
     ),
     "unsloth-packing": (
-        lambda: dataclasses.replace(situation(platform="cuda"), config=Packed(situation(platform="cuda").config)),
+        lambda: situation(platform="cuda", settings={"packing": True}),
         "--no-packing",
+    ),
+    "packing-on-mlx": (lambda: situation(platform="mlx", settings={"packing": True}), "--no-packing"),
+    "shared-prefix-elsewhere": (
+        lambda: situation("kto", "cuda", {"shared_prefix": True}),
+        "--no-shared-prefix, or on cuda --no-unsloth",
+    ),
+    "shared-prefix-and-checkpointing": (
+        lambda: situation("kto", settings={"shared_prefix": True, "gradient_checkpointing": True}),
+        "--no-gradient-checkpointing",
+    ),
+    "shared-prefix-in-a-window": (
+        lambda: situation("kto", settings={"shared_prefix": True}, model=LLAMA | {"sliding_window": 128}),
+        "a window of 128 tokens",
     ),
     "unsloth-sharded": (
         lambda: situation(platform="cuda", sharded=True, processes=2, gpus=2),
