@@ -13,6 +13,7 @@ from lib.gates import Dataset, Figure, more, share
 from lib.interleaving import BATCH_SIZES, GAP, close_pairs, shared_prompt_partners
 from lib.leak import Shapes
 from lib.sft_figures import faulty
+from lib.synth.kto import is_decision
 from lib.synth.seeds import digest, dump_row
 from lib.toolset import Toolset
 
@@ -30,7 +31,8 @@ def measure_kto(data: Dataset, toolset: Toolset) -> tuple[dict[str, Figure], Sha
         raise CannotRun(f"{data.path}: needs rows of both labels, true and false.")
     shapes = leak.shapes_of(data.examples, toolset.context_fields)
     figures = _probes(data, shapes) | _single_features(data, shapes) | _kinds(data, shapes)
-    figures |= _order(data, shapes) | _pairs(data, shapes, toolset) | {"proven_negatives": _proven(data)}
+    figures |= _order(data, shapes) | _pairs(data, shapes, toolset)
+    figures |= {"proven_negatives": _proven(data), "decision_rows": _decisions(data)}
     figures["contaminated"] = contaminated(data)
     return figures | {"faulty_positives": faulty(data.only(lambda example: example.label is True), toolset)}, shapes
 
@@ -155,6 +157,13 @@ def _proven(data: Dataset) -> Figure:
         elif proof.get("row") != digest(dump_row(data.rows[place]), length=32):
             bad.append(f"line {data.lines[place]}: proved for other bytes")
     return Figure(1 - share(len(bad), len(negatives)), tuple(bad[:5]) + more(len(bad) - 5))
+
+
+def _decisions(data: Dataset) -> Figure:
+    """Share of the rows that teach whether to act: by kind and twin of a positive, by the mistake in a negative."""
+    proofs = data.proofs or []
+    found = [is_decision(proof.get("kind"), proof.get("twin"), proof.get("family")) for proof in proofs]
+    return Figure(share(sum(found), len(found)) if found else None, (f"{sum(found)} of {len(found)} rows",))
 
 
 def _pairs(data: Dataset, shapes: Shapes, toolset: Toolset) -> dict[str, Figure]:

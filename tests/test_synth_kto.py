@@ -132,6 +132,5 @@ def test_separation_is_one_for_labels_that_length_tells():
 
 
 def test_decision_rows_are_requests_or_mistakes_about_acting():
-    rng = Random(1)
-    assert is_decision(positive(0, rng))
-    assert not is_decision(positive(2, rng)) and is_decision(positive(2, rng), "decision")
+    assert is_decision("ask", "") and is_decision("act", "a-twin") and not is_decision("act", "")
+    assert is_decision("act", "", "decision") and not is_decision("ask", "a-twin", "schema")

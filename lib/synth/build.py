@@ -112,8 +112,8 @@ def kto_sources(units, sft, kept, count):
     """The positives whose mistakes are looked for: those of both sets, one more for each mistake, more that decide."""
     known = {item.id: item for item in [*kept, *sft]}
     others = [item for unit in units for item in unit if item.id not in known]
-    deciding = [item for item in others if is_decision(item)]  # they yield few mistakes each
-    acting = [item for item in others if not is_decision(item)]
+    deciding = [item for item in others if is_decision(item.kind, item.twin)]  # they yield few mistakes each
+    acting = [item for item in others if not is_decision(item.kind, item.twin)]
     draw = generator("reserve")
     more = draw.sample(deciding, min(len(deciding), count // 2)) + draw.sample(acting, min(len(acting), count))
     return [*known.values(), *more]

@@ -20,9 +20,9 @@ RARE = {
 }  # fmt: skip
 
 
-def is_decision(source, family=""):
-    """Whether a row is about acting or not: what it asks for, or the mistake in it."""
-    return source.kind in DECISIONS or bool(source.twin) or family == "decision"
+def is_decision(kind, twin, family=None):
+    """Whether a row is about acting or not: by what a positive asks for, by the mistake (family) in a negative."""
+    return kind in DECISIONS or bool(twin) if family is None else family == "decision"
 
 
 class Cuts:

@@ -49,7 +49,9 @@ def print_kto(console, rows):
     console.print("answers, true/false: " + ", ".join(
         f"{kind} {kinds[kind, True]}/{kinds[kind, False]}" for kind in ("call", *ANSWERS)
     ))  # fmt: skip
-    decisions = sum(is_decision(row.source, "" if row.label else row.item.family) for row in rows)
+    families = [None if row.label else row.item.family for row in rows]
+    known = [(row.source.kind, row.source.twin) for row in rows]
+    decisions = sum(is_decision(*own, family) for own, family in zip(known, families, strict=True))
     console.print(f"decision rows: {decisions} of {len(rows)}")
     told = separation(true, false)
     console.print("labels told apart by (0.5: not at all): " + ", ".join(f"{k} {v:.2f}" for k, v in told.items()))
