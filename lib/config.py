@@ -64,6 +64,7 @@ class SftConfig(Recipe):
     lora_dropout: float
     eval_fraction: float
     rows_per_tool: int
+    names_per_tool: int
     whole_share: float
     context_share: float
 
@@ -113,6 +114,7 @@ LIMITS = {
     "lora_dropout": (lambda v: 0 <= v < 1, "0 or more and less than 1"),
     "eval_fraction": (lambda v: 0 <= v < 0.5, "0 or more and less than .5"),
     "rows_per_tool": (lambda v: v >= 0, "0 or more"),
+    "names_per_tool": (lambda v: v >= 0, "0 or more"),
     "whole_share": (lambda v: 0 <= v <= 1, "from 0 to 1"),
     "context_share": (lambda v: 0 <= v <= 1, "from 0 to 1"),
     "beta": (lambda v: v > 0, "more than 0"),

@@ -44,6 +44,7 @@ class Rendered:
     labels: list[int]
     prompt_length: int
     roles: list[str]
+    name_end: int = 0  # tokens through the name of the first call; 0 where none is made
 
     @property
     def trained(self) -> int:
@@ -244,7 +245,14 @@ def render(example: Example, tokenizer, format="native", tools=None) -> Rendered
             roles.append("id" if overlaps(low, high, ids_hidden) else inside)
     labels = [token if role in TRAINED else IGNORED for token, role in zip(input_ids, roles, strict=True)]
     prompt_length = sum(high <= spans[0][0] for _, high in offsets)
-    return Rendered(text, input_ids, labels, prompt_length, roles)
+    return Rendered(text, input_ids, labels, prompt_length, roles, through_name(view, text, spans[0][0], offsets))
+
+
+def through_name(example: Example, text: str, position: int, offsets: list[tuple[int, int]]) -> int:
+    """How many tokens the text has through the name of the first call, looked for from position on; 0 without one."""
+    name = next((call.name for call in example.calls), "")
+    place = text.find(name, position) if name else -1
+    return sum(low < place + len(name) for low, _ in offsets) if place >= 0 else 0
 
 
 def rows_digest(rows: list[Rendered]) -> str:

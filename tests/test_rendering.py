@@ -53,6 +53,17 @@ def test_call_closing_text_and_end_of_turn_are_trained_prompt_and_result_are_not
     assert "What is in" not in trained and '"text": "milk"' not in trained and '"success"' not in trained
 
 
+@pytest.mark.parametrize("format", ["native", "text"])
+def test_a_row_can_be_cut_behind_the_name_of_its_first_call(tokenizer, format):
+    result = rendered(tokenizer, TWO, format)
+    cut = result.first(result.name_end)
+    text = tokenizer.decode(cut.input_ids)
+    assert "noteKeeper_read" in text and "context" not in text and "What is in a.md?" in text
+    assert text.removesuffix("\n").endswith(("noteKeeper_read", 'noteKeeper_read"', 'noteKeeper_read",'))
+    assert "noteKeeper_read" in decoded(tokenizer, cut, "trained") and cut.trained < 20
+    assert rendered(tokenizer, "It cannot be read.", format).name_end == 0
+
+
 def test_native_calls_are_in_tool_call_tags_and_results_are_tool_turns(tokenizer):
     result = rendered(tokenizer, ONE, "native")
     assert '<tool_call>\n{"name": "noteKeeper_read", "arguments": {"context"' in result.text

@@ -259,10 +259,11 @@ def test_rows_are_spread_over_the_tools_that_they_call_first():
         return "x", example_from_row({"conversations": [{"role": "user", "content": "Do it"}, answer]})[0]
 
     examples = [example(name) for name in ["often"] * 50 + ["rare"] * 3 + [""] * 10]
-    kept = spread(examples, 5, seed=1)
+    kept, left = spread(examples, 5, seed=1)
+    assert len(left) == 50 and [example for example in examples if example in kept or example in left] == examples
     assert [len(e.calls) and e.calls[0].name for _, e in kept] == ["often"] * 5 + ["rare"] * 3 + [0] * 5
-    assert spread(examples, 5, seed=1) == kept
-    assert spread(examples, 0, seed=1) == examples
+    assert spread(examples, 5, seed=1) == (kept, left)
+    assert spread(examples, 0, seed=1) == (examples, [])
 
 
 def test_a_share_of_the_rows_has_a_loss_on_the_context_of_its_calls():
