@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from lib.synth.sketches import ANSWERS
+from lib.synth.sketches import ANSWERS, RATIOS
 
 DECISIONS = ("ask", "cannot", "direct")
 CLOSELY_USED = 2  # negatives made from one positive
@@ -13,9 +13,11 @@ REUSE = 12  # what a second negative of one positive costs, in marks
 PARTS = 8  # equal parts into which the positives cut each measure
 SHELF = 1500  # negatives of one reason that are looked at, at most
 WEIGHTS = {"errors": 6, "failed_last": 5, "calls": 4, "group": 6}  # of marks in all rows, beside one of a shape
+# Of a family's marks, those that count more than once: a fault that is mended calls one tool twice.
+CLOSER = {"schema": {("tools", "calls"): 4}}
 # Reasons that are ways of one mistake, and an empty memory, which no shape can hide, come up less often than others.
 RARE = {
-    "context-missing": 4, "context-missing-field": 4, "context-wrong-type": 4, "bad-session-id": 3,
+    "context-missing": 8, "context-missing-field": 4, "context-wrong-type": 4, "bad-session-id": 3,
     "bad-workspace-id": 3, "empty-memory": 3,
 }  # fmt: skip
 
@@ -32,6 +34,12 @@ class Cuts:
         table = np.sort(looks(positives), axis=0)
         places = [len(table) * part // PARTS for part in range(1, PARTS)]
         self.cuts = [np.unique(table[places, column]) for column in range(table.shape[1])]
+
+    def weights(self, family):
+        """What each mark counts in rows of a family."""
+        counts = CLOSER.get(family, {})
+        columns = [1] * len(self.cuts) + [counts.get(ratio, 1) for ratio in RATIOS]  # the ratios come last
+        return np.repeat(columns[-len(self.cuts) :], [2 * len(cuts) for cuts in self.cuts]).astype(float)
 
     def marks(self, items):
         """A line of 0 and 1 for each row."""
@@ -95,7 +103,10 @@ class Choice:
         self.all = Balance(outer, weights)
         by_kind = {kind: [item for item in positives if item.answer_kind == kind] for _, kind in targets}
         cuts = {kind: Cuts(items) for kind, items in by_kind.items()}
-        self.cells = {cell: Balance(cuts[cell[1]].marks(by_kind[cell[1]])) for cell in targets}
+        self.cells = {
+            (family, kind): Balance(cuts[kind].marks(by_kind[kind]), cuts[kind].weights(family))
+            for family, kind in targets
+        }
         self.taken, self.reasons, self.pairing = Counter(), Counter(), Counter()
         paired = {item.id for item in positives}
         stock = defaultdict(list)
