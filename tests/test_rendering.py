@@ -60,7 +60,7 @@ def test_a_row_can_be_cut_behind_the_name_of_its_first_call(tokenizer, format):
     text = tokenizer.decode(cut.input_ids)
     assert "noteKeeper_read" in text and "context" not in text and "What is in a.md?" in text
     assert text.removesuffix("\n").endswith(("noteKeeper_read", 'noteKeeper_read"', 'noteKeeper_read",'))
-    assert "noteKeeper_read" in decoded(tokenizer, cut, "trained") and cut.trained < 20
+    assert "noteKeeper_read" in decoded(tokenizer, cut, "trained") and cut.trained < result.trained / 4
     assert rendered(tokenizer, "It cannot be read.", format).name_end == 0
 
 
