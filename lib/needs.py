@@ -83,7 +83,7 @@ def asked_files(target: str) -> tuple[str, str]:
 
 
 def package_needs(target: str) -> list[Need]:
-    """One finding for all packages of a platform, and one for each known trap among them."""
+    """One finding for all packages of a platform, and one for those of other versions than locked."""
     requirements, lock = asked_files(target)
     locked = locked_versions(lock)
     found = {name: installed_version(name) for name in asked_packages(requirements)}
@@ -95,25 +95,6 @@ def package_needs(target: str) -> list[Need]:
     needs = [Need("Packages", "ok", f"{len(found)} of {requirements}, as locked")]
     if other:
         needs = [Need("Packages", "note", f"other than locked: {', '.join(other)}", f"touch {lock} && {again}")]
-    return needs + traps(target, {name: metadata.version(name) for name in found})
-
-
-def traps(target: str, versions: dict[str, str]) -> list[Need]:
-    """Versions that install well and fail later."""
-    needs = []
-    trl = tuple(int(part) for part in re.findall(r"\d+", versions.get("trl", ""))[:2])
-    if target == "cpu" and trl and trl < (1, 16):
-        needs.append(
-            Need("trl", "missing", f"{versions['trl']} cannot train without Triton", "make setup PLATFORM=cpu")
-        )
-    if target == "cuda" and trl >= (1, 16):
-        needs.append(Need("trl", "missing", f"{versions['trl']} is too new for unsloth", "make setup PLATFORM=cuda"))
-    if target == "cpu" and platform.system() == "Linux" and installed_version("nvidia-cublas"):
-        detail = "PyTorch's CUDA build is installed; it works, but takes gigabytes"
-        fix = "rm -r .venv; PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make setup"
-        needs.append(Need("PyTorch", "note", detail, fix))
-    if Path("datasets/__init__.py").exists():
-        needs.append(Need("datasets", "missing", "datasets/__init__.py hides the library", "rm datasets/__init__.py"))
     return needs
 
 
@@ -195,11 +176,32 @@ def token_needs(environment) -> list[Need]:
     return needs
 
 
+def config_needs(target: str, size: str) -> list[Need]:
+    """Whether the shipped recipes hold for the size on this machine, as a training would check them."""
+    from lib.rules import this_machine, valid_config
+
+    needs, machine = [], this_machine()
+    for method in ("sft", "kto"):
+        try:
+            config = valid_config(method, (target, size), {}, None, None, machine)[1]
+        except CannotRun as error:
+            faults = [line.partition(" Fix: ") for line in error.message.splitlines()]
+            needs += [Need("Config", "missing", f"{method}: {what.rstrip('.')}", fix) for what, _, fix in faults]
+        else:
+            batch = f"batch {config.batch_size} x {config.grad_accumulation}"
+            needs.append(Need("Config", "ok", f"{method} of size {size}: {batch}, {config.max_length} tokens"))
+    return needs
+
+
 def all_needs(target: str, size: str) -> list[Need]:
     """Everything but the servers, in the order in which a new user meets it."""
+    from lib.traps import fallen, this_machine
+
     return [
         python_need(),
         *package_needs(target),
+        *fallen(this_machine(target, size)),
+        *config_needs(target, size),
         device_need(target),
         memory_need(size),
         disk_need(size),

@@ -144,11 +144,6 @@ RULES: dict[str, Rule] = {
         "{s.base} holds weights in MLX's own quantization, and PLATFORM is {s.platform}",
         "--model with the model that it was made from, or PLATFORM=mlx",
     ),
-    "trl-without-triton": Rule(
-        lambda s: s.platform == "cpu" and before(s.versions.get("trl"), "1.16"),
-        "trl {s.versions[trl]} cannot train without Triton",
-        "make setup PLATFORM=cpu",
-    ),
     "unsloth-missing": Rule(
         lambda s: s.unsloth and "torch" in s.versions and "unsloth" not in s.versions,
         "unsloth is on, but not installed",

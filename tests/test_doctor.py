@@ -22,28 +22,9 @@ def test_a_missing_package_is_named_with_the_command(monkeypatch):
 def test_another_version_than_locked_is_a_note(monkeypatch):
     locked = needs.locked_versions("requirements.lock")
     monkeypatch.setattr(needs, "installed_version", lambda name: "0.1" if name == "click" else locked.get(name, "1.0"))
-    monkeypatch.setattr(needs, "traps", lambda target, versions: [])
-    monkeypatch.setattr(needs.metadata, "version", lambda name: "1.0")
     [need] = needs.package_needs("cpu")
     assert need.state == "note"
     assert f"click 0.1 (lock: {locked['click']})" in need.detail
-
-
-@pytest.mark.parametrize(
-    ("target", "version", "missing"),
-    [("cpu", "1.15.0", True), ("cpu", "1.16.0", False), ("cuda", "1.15.0", False), ("cuda", "1.16.0", True)],
-)
-def test_the_trl_that_each_platform_cannot_use_is_caught(target, version, missing):
-    states = [need.state for need in needs.traps(target, {"trl": version}) if need.name == "trl"]
-    assert states == (["missing"] if missing else [])
-
-
-def test_the_cuda_build_on_a_cpu_is_a_note(monkeypatch):
-    monkeypatch.setattr(needs.platform, "system", lambda: "Linux")
-    monkeypatch.setattr(needs, "installed_version", lambda name: "13.1")
-    [need] = needs.traps("cpu", {"trl": "1.16.0"})
-    assert (need.name, need.state) == ("PyTorch", "note")
-    assert "PIP_EXTRA_INDEX_URL" in need.fix
 
 
 def test_every_asked_package_is_locked():

@@ -49,7 +49,6 @@ BROKEN = {
         lambda: situation(model=LLAMA | {"quantization": {"group_size": 64, "bits": 4}}),
         "PLATFORM=mlx",
     ),
-    "trl-without-triton": (lambda: situation(versions=CPU | {"trl": "1.15.0"}), "make setup PLATFORM=cpu"),
     "unsloth-missing": (
         lambda: situation(platform="cuda", versions={"torch": "2.14.1", "trl": "1.16.0"}),
         "--no-unsloth",
