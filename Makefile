@@ -75,7 +75,7 @@ FLASH   := $(if $(filter cuda,$(PLATFORM)),.venv/.ready-flash-attn,$(error FLASH
 endif
 
 SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT OLD A B TEACHER TEACHER_URL COUNT FLOOR RUN QUANTS BACKEND MODEL PROMPTS TOOLS \
-  REPO METHOD GGUF PRIVATE UPDATE FILE Q WITH VAULT EXECUTE SFT_ARGS KTO_ARGS EVAL_ARGS COMPARE_ARGS SERVE_ARGS ASK_ARGS \
+  REPO METHOD GGUF PRIVATE UPDATE FILE Q WITH VAULT EXECUTE SFT_ARGS KTO_ARGS EVAL_ARGS COMPARE_ARGS LADDER_ARGS SERVE_ARGS ASK_ARGS \
   UPLOAD_ARGS INTERLEAVE_ARGS DEDUP_ARGS EXPORT_ARGS IMPORT_ARGS GENERATE_ARGS MUTATE_ARGS \
   DRY_RUN RESUME YES NPROC FSDP QUICK FLASH_ATTN PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
@@ -277,9 +277,9 @@ compare: $(LIGHT) ## Pair two evaluations, A=<run> B=<run>: what changed, and is
 rescore: $(LIGHT) ## Judge old answers again, without the model: RUN=<run> or OUT=<evaluation folder>
 	$(PYTHON) -m evaluator.rescore $(or $(OUT),$(RUN))
 
-ladder: $(READY) ## Base, SFT, KTO, Q8_0, Q5_K_M, Q4_K_M side by side; OUT=<file> for failures as KTO rows
+ladder: $(READY) ## Base, SFT, KTO, Q8_0, Q5_K_M, Q4_K_M side by side; OUT=<file> for failures of held-back sets as KTO rows
 	$(PYTHON) -m evaluator.ladder $(if $(RUN),--run $(RUN)) --prompts $(PROMPTS) \
-	  $(if $(call on,RESUME),--resume) $(if $(OUT),--failures $(OUT))
+	  $(if $(call on,RESUME),--resume) $(if $(OUT),--failures $(OUT)) $(LADDER_ARGS)
 
 bench-gguf: $(READY) ## Size, load time and speed of a run's GGUF files, with pass rates: which quant to take, and why
 	$(PYTHON) -m scripts.bench_gguf $(if $(RUN),--run $(RUN))

@@ -6,12 +6,12 @@
     python -m evaluator --backend ollama --model qwen3:4b --format text
     python -m evaluator --backend vllm --prompts mine.jsonl --tools mine.json
 
-Writes journal.jsonl, results.json, report.md, report.html and junit.xml. Exit 0: done; 1: below --min-pass,
-or too much lost by the server or without an answer (--max-infra); 2: could not run to the end.
+Writes journal.jsonl, results.json, report.md, report.html and junit.xml. An evaluation that was stopped, even by
+kill -9, is gone on with by the same command. Exit 0: done; 1: below --min-pass, worse than --against, or too much
+lost by the server or without an answer (--max-infra); 2: could not run to the end.
 """
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import click
@@ -22,6 +22,7 @@ from lib.errors import CannotRun
 
 BACKENDS = ("llamacpp", "ollama", "lmstudio", "vllm", "openai")
 BUILD = Path("build/eval")
+LIMITS = ("min_pass", "max_infra", "against", "max_drop", "max_regressions", "stop_early")
 
 
 @command(help=__doc__)
@@ -52,40 +53,54 @@ BUILD = Path("build/eval")
 @option("--timeout", type=click.FloatRange(min=1), default=120.0, help="Seconds to wait for one answer.")
 @option("--repeats", type=click.IntRange(min=1), default=1, help="Attempts per case, each with its own seed.")
 @option("--limit", type=click.IntRange(min=1), help="Ask only the first so many cases.")
+@option("--probe/--no-probe", default=True, help="First ask whether seed and concurrency change the text.")
 @option("--min-pass", type=click.FloatRange(0, 1), help="Exit 1 when a smaller share passes.")
-@option(
-    "--max-infra",
-    type=click.FloatRange(0, 1),
-    default=0.1,
-    help="Exit 1 when the server lost, or did not answer, a larger share.",
-)
-@option("--resume", is_flag=True, help="Go on with the evaluation in --out.")
+@option("--max-infra", type=click.FloatRange(0, 1), default=0.1, help="Exit 1 when more is lost or not answered.")
+@option("--against", type=click.Path(path_type=Path), help="Exit 1 when it is worse than this result beyond noise,")
+@option("--max-drop", type=click.FloatRange(0, 1), help="... or its pass rate lower by more,")
+@option("--max-regressions", type=click.IntRange(min=0), help="... or more cases passed there and fail here.")
+@option("--stop-early", is_flag=True, help="Ask no further once the exit code is settled.")
+@option("--resume/--fresh", default=None, help="Go on with --out, or start again. Default: go on where it was stopped.")
 @json_option
-def main(as_json, out, resume, min_pass, max_infra, **options):
+def main(as_json, out, resume, **options):
     """Parses, runs, prints; the work is in evaluator.session."""
     from evaluator.live import Live
     from evaluator.session import evaluate
 
     load_env()
+    gates = gates_from(options)
     settings, home = settings_from(**options)
     out = out or home
     live = Live(unit="attempt" if options["repeats"] > 1 else "case")
     try:
-        result = evaluate(settings, out, resume, live)
+        result = evaluate(settings, out, resume, live, gates)
     except KeyboardInterrupt:
-        log(f"Stopped. What was answered is in {out}/; go on with the same command and --resume.")
+        log(f"Stopped. What was answered is in {out}/; the same command goes on.")
         raise
     finally:
         live.close()
     show(result, out, as_json)
-    raise SystemExit(verdict(result, out, min_pass, max_infra))
+    raise SystemExit(verdict(result, out, gates))
+
+
+def gates_from(options: dict):
+    """The limits, taken out of the options; the result to compare with is read before anything is asked."""
+    from evaluator.gates import Gates
+    from evaluator.results import read_result
+
+    limits = {name: options.pop(name) for name in LIMITS}
+    if limits["against"]:
+        limits["against"] = read_result(limits["against"])
+    elif limits["max_drop"] is not None or limits["max_regressions"] is not None:
+        raise CannotRun("--max-drop and --max-regressions need a result to compare with: --against RUN.")
+    return Gates(**limits)
 
 
 def settings_from(form, prompts, model, gguf, run_name, quant, **rest):
     """The settings, and the folder for the results when none was named."""
     from evaluator.addresses import server_url
     from evaluator.backends import Sampling
-    from evaluator.session import Settings
+    from evaluator.settings import Settings
 
     if model.endswith(".gguf"):
         model, gguf = "", gguf or Path(model)
@@ -136,34 +151,20 @@ def show(result: dict, out: Path, as_json: bool) -> None:
     log(listed(out))
 
 
-def verdict(result: dict, out: Path, min_pass: float | None, max_infra: float) -> int:
-    """The exit code: 2 for an evaluation that did not end, 1 for too much lost or too low a rate, else 0."""
-    summary = result["summary"]
+def verdict(result: dict, out: Path, gates) -> int:
+    """The exit code: 2 for an evaluation that did not end, 1 for one that misses a limit, else 0."""
     if result["stopped"]:
-        log(f"Error: {result['stopped']}. Go on with the same command and --resume; the answers are in {out}/.")
+        log(f"Error: {result['stopped']}. The same command goes on; the answers are in {out}/.")
         return 2
-    lost, unanswered = summary["outcomes"]["server_lost"], summary["outcomes"]["infra"]
-    if lost + unanswered > max_infra * summary["attempts"]:
-        log(
-            f"Error: of {summary['attempts']} attempts the server lost {lost} and left {unanswered} without an answer, "
-            f"more than --max-infra {max_infra:g}: this measures the server, not the model. {_main_fault(result)}"
-        )
-        return 1
-    if min_pass is not None and (summary["pass"]["rate"] or 0.0) < min_pass:
-        log(f"{summary['pass']['passed']} of {summary['pass']['of']} passed, less than --min-pass {min_pass:g}.")
-        return 1
-    return 0
-
-
-def _main_fault(result: dict) -> str:
-    """What most of the unanswered attempts died of, with the way out that its message names."""
-    faults = [record["findings"][0] for record in result["records"] if record["outcome"] == "infra"]
-    if not faults:
-        return "The calls that it left in the text are in report.md; try --format text."
-    codes = Counter(fault["code"] for fault in faults)
-    code, count = codes.most_common(1)[0]
-    message = next(fault["message"] for fault in faults if fault["code"] == code)
-    return f"Most often ({count}): {code}: {message}"
+    compared = gates.compared(result)
+    if compared:
+        for warning in compared["warnings"]:
+            log(f"Warning: {warning}")
+        log(compared["sentence"])
+    missed = gates.missed(result, compared)
+    for why in missed:
+        log(f"Error: {why}")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

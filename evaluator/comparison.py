@@ -26,6 +26,7 @@ COMPARED_SETTINGS = (
     "seed",
 )
 MODEL_FACTS = ("model", "digest", "quantization", "arch", "size")  # of a fingerprint: what one means to compare
+PROBED = ("repeats", "seed", "steady")  # of a probe: whether the text is the same again, and what changes it
 ASKED_FACTS = ("sampling",)  # of a fingerprint: compared by the settings already
 
 
@@ -120,7 +121,7 @@ def differing(results: list[dict]) -> list[str]:
             values = list(dict.fromkeys(_shown(each.get(name)) for each in dicts))
             if len(values) > 1:
                 warnings.append(f"the results differ in {what}{name}: {', '.join(values)}")
-    return warnings + _other_weights(results, servers)
+    return warnings + _other_weights(results, servers) + _unsteady(results)
 
 
 def _other_weights(results: list[dict], servers: list[dict]) -> list[str]:
@@ -130,6 +131,16 @@ def _other_weights(results: list[dict], servers: list[dict]) -> list[str]:
     if len(named) > 1 or len(digests) < 2 or any(result["settings"].get("gguf") for result in results):
         return []
     return [f"the name {named.pop()} stands for different weights: {', '.join(sorted(map(_shown, digests)))}"]
+
+
+def _unsteady(results: list[dict]) -> list[str]:
+    """What the probes of the servers found, where that differs, or where a text may be another one the next time."""
+    probes = {result["label"]: result["probe"] for result in results if result.get("probe")}
+    if len({tuple(found[name] for name in PROBED) for found in probes.values()}) > 1:
+        said = "; ".join(f"{label}: {found['says']}" for label, found in probes.items())
+        return [f"the probes found {said}"]
+    shaky = [label for label, found in probes.items() if found["repeats"] is False]
+    return [f"{' and '.join(shaky)} may give another text each time: --repeats tells noise apart"] if shaky else []
 
 
 def _shown(value: object) -> str:

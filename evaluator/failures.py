@@ -1,41 +1,51 @@
-"""Failed attempts as rows for KTO (label false, with the reason); never, unasked, for a request of the evaluation."""
+"""Failed attempts as rows for KTO (label false, with the reason), of prompt sets that are held back for training.
+
+What a model is measured with must not be trained on. So only the failures of sets that were named as held back become
+rows, and no request that is like one of another set; the trainers refuse the shipped evaluation prompts once more.
+"""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from evaluator.cases import PROMPTS
 from evaluator.comparison import reason_of
 from evaluator.conversation import heard
 from lib.chat import Call, Example, Result, Text, Turn, to_text_row
-from lib.diversity import normal
-from lib.jsonl import read_rows
-from lib.overlap import TOO_ALIKE, nearest
+from lib.contamination import load_prompts, look
+from lib.errors import CannotRun
 from lib.toolset import Toolset
 from lib.validation import check_row
 
 
 @dataclass
 class Failures:
-    """rows: what may be trained on; leaks: case ids that ask what the evaluation asks; broken: ids no row can hold."""
+    """rows: what may be trained on; measured: case ids of sets that are not held back; leaks: of those that are, yet
+    ask what an evaluation asks; broken: ids that no row can hold."""
 
     rows: list[dict] = field(default_factory=list)
+    measured: list[str] = field(default_factory=list)
     leaks: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
 
 
-def failures(results: list[dict], toolset: Toolset, allow_evaluation_prompts: bool = False) -> Failures:
-    """The failed attempts of the results, each answer once. What the server did to an answer is no failure."""
-    failed = [
-        (record, result["settings"]["format"])
-        for result in results
-        for record in result["records"]
-        if record["outcome"] == "model_fail"
-    ]
-    leaking = set() if allow_evaluation_prompts else leaks({record["question"] for record, _ in failed})
+def failures(results: list[dict], toolset: Toolset, held_back: Collection[str] = ()) -> Failures:
+    """The failed attempts of the results, each answer once. What the server did to an answer is no failure.
+
+    held_back: names of the prompt sets that are for training; CannotRun for a shipped one.
+    """
+    asked = load_prompts()
+    if shipped := sorted({name.split(":")[0] for name in asked} & set(held_back)):
+        raise CannotRun(f"{', '.join(shipped)} is what models are measured with. Hold back a set of your own.")
+    records = [(record, result["settings"]["format"]) for result in results for record in result["records"]]
+    asked |= {
+        f"{record['set']}:{record['id']}": record["question"] for record, _ in records if record["set"] not in held_back
+    }
+    failed = [(record, form) for record, form in records if record["outcome"] == "model_fail"]
+    leaking = leaks({record["question"] for record, _ in failed if record["set"] in held_back}, asked)
     found, seen = Failures(), set()
     for record, form in failed:
-        if record["question"] in leaking:
-            found.leaks.append(record["id"])
+        if record["set"] not in held_back or record["question"] in leaking:
+            (found.leaks if record["set"] in held_back else found.measured).append(record["id"])
             continue
         row = kto_row(record, form)
         if row is None or any(fault.severity == "error" for fault in check_row(row, toolset)[1]):
@@ -46,16 +56,17 @@ def failures(results: list[dict], toolset: Toolset, allow_evaluation_prompts: bo
     return found
 
 
-def leaks(questions: set[str]) -> set[str]:
-    """The questions that an evaluation prompt asks, in the same words or nearly so."""
-    asked = [row["question"] for path in sorted(PROMPTS.glob("*.jsonl")) for _, row in read_rows(path)]
-    same = {normal(question) for question in asked}
-    alike = {near.text for near in nearest(sorted(questions), asked) if near.likeness >= TOO_ALIKE}
-    return alike | {question for question in questions if normal(question) in same}
+def leaks(questions: set[str], asked: dict[str, str]) -> set[str]:
+    """The questions that one of the prompts (set:id -> question) asks, in the same words or nearly so."""
+    report = look((("", number, question) for number, question in enumerate(sorted(questions))), asked)
+    return {leak.text for leak in report.leaks}
 
 
 def kto_row(record: dict, form: str) -> dict | None:
-    """The attempt in the text form of a dataset, with its reason; None when it is no row: broken JSON, or no words."""
+    """The attempt in the text form of a dataset, with its reason and its prompt's set and id.
+
+    None when it is no row: broken JSON, or no words.
+    """
     parts: list = []
     for step in record["steps"]:
         message = step["reply"].get("message", step["reply"])
@@ -72,6 +83,7 @@ def kto_row(record: dict, form: str) -> dict | None:
         return None
     turns = Turn("user", (Text(record["question"]),)), Turn("assistant", tuple(parts))
     try:
-        return to_text_row(Example(turns, label=False, extra={"reason": reason_of(record)}))
+        told = {"reason": reason_of(record), "prompt": f"{record['set']}:{record['id']}"}
+        return to_text_row(Example(turns, label=False, extra=told))
     except ValueError:
         return None

@@ -64,6 +64,10 @@ def snapshot(vault: Vault, known_ids: set[str]) -> dict[str, Any]:
     """The part of the vault that counts, without times; ids that the fixture did not hold become their kind."""
 
     def plain(value: Any) -> Any:
+        if isinstance(value, str):  # first, since most are
+            if "_" not in value:
+                return value
+            return _ID.sub(lambda found: found[0] if found[0] in known_ids else f"new {found[1]}", value)
         if dataclasses.is_dataclass(value):
             fields = (field.name for field in dataclasses.fields(value) if field.name not in _TIMES)
             return {name: plain(getattr(value, name)) for name in fields}
@@ -71,8 +75,6 @@ def snapshot(vault: Vault, known_ids: set[str]) -> dict[str, Any]:
             return {plain(key): plain(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [plain(item) for item in value]
-        if isinstance(value, str):
-            return _ID.sub(lambda found: found[0] if found[0] in known_ids else f"new {found[1]}", value)
         return value
 
     state: dict[str, Any] = {}

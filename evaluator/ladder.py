@@ -24,10 +24,10 @@ from lib.errors import CannotRun
 @option("--format", "form", type=click.Choice(["native", "text"]), help="How calls are written. Default: as trained.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted evaluation.")
 @option("--out", type=click.Path(path_type=Path), default="build/eval/ladder.md", help="The table; beside it a page.")
-@click.option("--failures", "rows_to", type=click.Path(path_type=Path), help="Write failed attempts as KTO rows.")
-@click.option("--allow-evaluation-prompts", is_flag=True, help="... even for requests that the evaluation asks.")
+@click.option("--failures", "rows_to", type=click.Path(path_type=Path), help="Write failed attempts as KTO rows,")
+@click.option("--held-back", multiple=True, help="... those of this prompt set, which is for training, not measuring.")
 @json_option
-def main(results, run_name, prompts, form, resume, out, rows_to, allow_evaluation_prompts, as_json):
+def main(results, run_name, prompts, form, resume, out, rows_to, held_back, as_json):
     """Evaluates, compares, prints; the work is in evaluator.rungs."""
     from evaluator.comparison import differing
     from evaluator.page import page
@@ -44,7 +44,7 @@ def main(results, run_name, prompts, form, resume, out, rows_to, allow_evaluatio
         log(f"Warning: {warning}")
     write_text(out, as_markdown(steps, warnings, missing))
     write_text(out.with_suffix(".html"), page(read))
-    exported = export(read, rows_to, allow_evaluation_prompts) if rows_to else None
+    exported = export(read, rows_to, held_back) if rows_to else None
     if as_json:
         show_json(steps, [str(result_file(place)) for place in found], missing, exported)
     else:
@@ -82,19 +82,21 @@ def evaluated(run_name: str, prompts: str, form: str | None, resume: bool) -> tu
     return found, missing
 
 
-def export(results: list[dict], path: Path, allowed: bool) -> dict:
+def export(results: list[dict], path: Path, held_back: tuple[str, ...]) -> dict:
     """Writes the failed attempts that may be trained on, and says what was left out and why."""
     from evaluator.failures import failures
     from lib.jsonl import write_rows
     from lib.toolset import load_toolset
 
-    found = failures(results, load_toolset(), allowed)
-    if found.leaks:
+    found = failures(results, load_toolset(), held_back)
+    if found.measured:
         log(
-            f"{len(found.leaks)} failed attempts are not exported: they answer evaluation prompts, and a model trained "
-            "on those cannot be measured with them. Evaluate on a set of your own (PROMPTS=mine.jsonl), or insist with "
-            "--allow-evaluation-prompts."
+            f"{len(found.measured)} failed attempts are not exported: a model trained on the prompts that it is "
+            "measured with cannot be measured with them any more. Keep a set of your own for training, and name it: "
+            "make ladder PROMPTS=practice.jsonl OUT=rows.jsonl LADDER_ARGS='--held-back practice'"
         )
+    if found.leaks:
+        log(f"{len(found.leaks)} failed attempts are not exported: they ask what an evaluation asks, or nearly.")
     if found.broken:
         log(f"{len(found.broken)} failed attempts are no rows (broken JSON, or no words at all).")
     if found.rows:
@@ -102,7 +104,7 @@ def export(results: list[dict], path: Path, allowed: bool) -> dict:
         log(f"Written: {path}, {len(found.rows)} rows with label false.")
     else:
         log(f"Nothing to export, so {path} was not written.")
-    return {"rows": len(found.rows), "leaks": found.leaks, "broken": found.broken}
+    return {"rows": len(found.rows), "measured": found.measured, "leaks": found.leaks, "broken": found.broken}
 
 
 def show(steps: list[dict], missing: list) -> None:

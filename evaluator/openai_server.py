@@ -3,6 +3,8 @@
 from evaluator.replies import Offered, Reply, Sampling, as_count, as_dicts, as_text, known, openai_reply
 from lib.transport import Fault, Http
 
+VLLM_REQUESTS = 8
+
 
 class OpenAI:
     """Any server with /v1/chat/completions."""
@@ -14,6 +16,7 @@ class OpenAI:
     def __init__(self, url: str, model: str = "", timeout: float = 120.0, context: int = 0, key: str = ""):
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.http = Http(url.rstrip("/").removesuffix("/v1"), timeout, headers)
+        self.key = key
         self.model = model
         self.context = context  # tokens; used where a request may set it
 
@@ -106,6 +109,10 @@ class Vllm(OpenAI):
 
     continuation = {"continue_final_message": True, "add_generation_prompt": False}
     more_context = "start vLLM with --max-model-len {tokens}"
+
+    def slots(self) -> int:
+        """It batches whatever comes, and does not say how much: as many as one card does not feel yet."""
+        return VLLM_REQUESTS
 
     def build(self) -> str | None:
         return as_text(self._told("/version").get("version")) or None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from evaluator.comparison import differing, too_unclean
 from evaluator.page_data import SHORT, page_data
-from evaluator.reports import REPEATED, outcome_line, summary_rows
+from evaluator.reports import REPEATED, outcome_line, speed_rows, summary_rows
 from evaluator.rungs import climbed
 from evaluator.shown import shown
 from evaluator.statistics import OUTCOMES
@@ -121,7 +121,7 @@ def summary_table(results: Sequence[dict], labels: Sequence[str]) -> str:
 def figures(result: dict) -> dict[str, str]:
     """Measure -> HTML of one run's value."""
     summary = result["summary"]
-    cells = {name: escape(text) for name, text in summary_rows(summary)}
+    cells = {name: escape(text) for name, text in [*summary_rows(summary), *speed_rows(result)]}
     if summary["pass"]["of"]:
         cells["passes"] = chart(summary["pass"]) + cells["passes"]
     others = {word: str(summary["outcomes"][name]) for name, word in list(OUTCOME_WORDS.items())[2:]}

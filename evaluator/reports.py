@@ -61,6 +61,18 @@ def summary_rows(summary: dict) -> list[tuple[str, str]]:
     return rows
 
 
+def speed_rows(result: dict) -> list[tuple[str, str]]:
+    """(measure, value) of how fast the server answered, and what the probe found; nothing of older results."""
+    speed, found = result.get("speed") or {}, result.get("probe")
+    rows = []
+    if speed.get("seconds_p50") is not None:
+        rows.append(("seconds per request", f"{speed['seconds_p50']:.2f} median, {speed['seconds_p95']:.2f} at 95 %"))
+    if speed.get("tokens_per_second"):
+        at_once = f", {speed['parallel']} requests at once" if speed["parallel"] > 1 else ""
+        rows.append(("tokens written a second", f"{speed['tokens_per_second']:,}{at_once}"))
+    return rows + ([("probe", found["says"])] if found else [])
+
+
 def group_rows(summary: dict) -> dict[str, list[tuple[str, str]]]:
     """Passes by set, tag and tool, and failures by code."""
     groups = {
@@ -86,7 +98,9 @@ def markdown_report(result: dict) -> str:
     parts = [f"# Evaluation of {result['label']}", outcome_line(summary)]
     if result["stopped"]:
         parts.append(f"**Not complete: {result['stopped']}**")
-    parts.append(markdown_table(["measure", "value"], summary_rows(summary)))
+    if result.get("settled"):
+        parts.append(f"**Stopped early: {result['settled']}**")
+    parts.append(markdown_table(["measure", "value"], [*summary_rows(summary), *speed_rows(result)]))
     parts.append("Rates count the cases that were answered; intervals are Wilson intervals at 95 %.")
     if "repeats" in summary:
         parts.append(REPEATED)
@@ -140,7 +154,8 @@ def _code(text: str) -> str:
 def console_tables(result: dict) -> list["Table"]:
     """The summary, passes by tag, tools that did not always pass, and failures by code."""
     summary = result["summary"]
-    tables = [console_table(result["label"], ["measure", "value"], summary_rows(summary))]
+    measures = [*summary_rows(summary), *speed_rows(result)]
+    tables = [console_table(result["label"], ["measure", "value"], measures)]
     groups = group_rows(summary)
     failing = {name: rate for name, rate in summary["by_tool"].items() if rate["passed"] < rate["of"]}
     groups["tool"] = [(name, f"{rate['passed']}/{rate['of']}") for name, rate in sorted(failing.items())]

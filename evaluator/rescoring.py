@@ -13,7 +13,7 @@ from evaluator.journal import LATER, read_journal
 from evaluator.own_tools import load_tools
 from evaluator.results import JOURNAL, RESULTS
 from evaluator.runner import verdict_on
-from evaluator.session import judged_by
+from evaluator.settings import judged_by
 from evaluator.statistics import summarize
 from lib.errors import CannotRun
 from lib.toolset import Toolset
@@ -36,7 +36,8 @@ class Rescored:
 
 def rescore(folder: Path, toolset: Toolset, prompts: list[str] | None = None) -> Rescored:
     """The verdicts of today; prompts names the sets where the journal's own names do not find them."""
-    settings, attempts = read_journal(folder / JOURNAL)
+    told = read_journal(folder / JOURNAL)
+    settings = told.settings
     if settings is None:
         raise CannotRun(f"{folder / JOURNAL}: its first line holds no settings, so it is no evaluation's journal.")
     settings = LATER | settings
@@ -46,14 +47,13 @@ def rescore(folder: Path, toolset: Toolset, prompts: list[str] | None = None) ->
     cases = load_cases(prompts or settings["prompts"], toolset, settings["limit"], answers)
     known = {case.id: case for case in cases}
     changed, kept, other_results, records = [], [], [], {}
-    for old in attempts:
-        key = old["id"], old.setdefault("attempt", 1)
+    for key, old in told.attempts.items():
         if why := cannot_judge(old, known.get(old["id"])):
             kept.append((old["id"], why))
             records[key] = old
             continue
-        talk, same = replay(known[old["id"]], old, settings["format"], toolset)
-        records[key] = new = old | verdict_on(known[old["id"]], talk, toolset)
+        new, same = judged_again(known[old["id"]], old, settings["format"], toolset)
+        records[key] = new
         if not same:
             other_results.append(old["id"])
         if new["outcome"] != old["outcome"]:
@@ -62,6 +62,12 @@ def rescore(folder: Path, toolset: Toolset, prompts: list[str] | None = None) ->
     ranked = sorted(records, key=lambda key: (order.get(key[0], len(order)), key[1]))
     result = as_result(folder, settings | judged_by(cases, toolset), [records[key] for key in ranked])
     return Rescored(folder, changed, kept, other_results, result)
+
+
+def judged_again(case: Case | Question, old: dict, form: str, toolset: Toolset) -> tuple[dict, bool]:
+    """(the record with today's verdict, whether the calls give the results that the model was shown)."""
+    talk, same = replay(case, old, form, toolset)
+    return old | verdict_on(case, talk, toolset), same
 
 
 def cannot_judge(record: dict, case: Case | Question | None) -> str:

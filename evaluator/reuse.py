@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from evaluator.journal import read_journal
+from evaluator.results import JOURNAL
 from lib.cli import log
 
 LONGEST_ANSWER = 320  # tokens: right answers have up to 240, and a model that rambles should not take all day
@@ -20,11 +22,14 @@ def place_of(gguf: Path, form: str) -> Path:
 
 
 def evaluation(label: str, gguf: Path, form: str, prompts: str, resume: bool) -> list[str]:
-    """The command that evaluates a model file into its folder; resume: go on with what was stopped there."""
+    """The command that evaluates a model file into its folder; resume: go on with what was stopped there.
+
+    Without the probe: these results serve to be looked at side by side soon.
+    """
     out = place_of(gguf, form)
     line = [sys.executable, "-m", "evaluator", "--gguf", str(gguf), "--prompts", prompts, "--format", form]
-    line += ["--label", label, "--out", str(out), "--max-tokens", str(LONGEST_ANSWER)]
-    return line + (["--resume"] if resume and was_stopped(out) else [])
+    line += ["--label", label, "--out", str(out), "--max-tokens", str(LONGEST_ANSWER), "--no-probe"]
+    return [*line, "--resume" if resume and was_stopped(out, gguf) else "--fresh"]
 
 
 def call(line: list[str], capture: bool, advice: str) -> tuple[int, str | None]:
@@ -39,12 +44,12 @@ def call(line: list[str], capture: bool, advice: str) -> tuple[int, str | None]:
     return process.returncode, text
 
 
-def was_stopped(out: Path) -> bool:
-    """Whether an evaluation began here and did not come to its end."""
-    results = out / "results.json"
-    if not results.is_file():
-        return (out / "journal.jsonl").is_file()
-    return bool(json.loads(results.read_text(encoding="utf-8"))["stopped"])
+def was_stopped(out: Path, gguf: Path) -> bool:
+    """Whether an evaluation of this model file began here and did not come to its end."""
+    journal = out / JOURNAL
+    if not journal.is_file() or journal.stat().st_mtime < gguf.stat().st_mtime:
+        return False
+    return not read_journal(journal).ended
 
 
 def is_current(results: Path, gguf: Path, prompts: str) -> bool:
@@ -53,7 +58,11 @@ def is_current(results: Path, gguf: Path, prompts: str) -> bool:
         return False
     result = json.loads(results.read_text(encoding="utf-8"))
     settings = result["settings"]
-    if result["stopped"] or settings["prompts"] != [Path(name).stem for name in prompts.split(",")]:
+    if (
+        result["stopped"]
+        or result.get("settled")
+        or settings["prompts"] != [Path(name).stem for name in prompts.split(",")]
+    ):
         return False
     if any(settings.get(name, value) != value for name, value in ASKED.items()):
         return False

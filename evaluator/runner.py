@@ -1,9 +1,10 @@
 """All cases asked by a few threads, each attempt judged and written down; results in the order of the cases."""
 
+import json
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, replace
 
 from evaluator.bfcl import Question
@@ -11,7 +12,7 @@ from evaluator.cases import Case
 from evaluator.checkers import judge
 from evaluator.conversation import FORMATS, Asking, Conversation
 from evaluator.goals import run_plan
-from evaluator.journal import Journal
+from evaluator.journal import Calls, Journal
 from evaluator.question_checker import judge_question
 from lib.toolset import Toolset
 from lib.transport import Fault
@@ -88,19 +89,39 @@ def _infra(record: dict, code: str, message: str, started: float) -> dict:
     }
 
 
+def in_order(cases: Sequence[Case | Question]) -> list[Case | Question]:
+    """The cases as they are asked: those that offer the same tools one after the other, since these open the prompt
+    and a server keeps its beginning; among them those with the most calls first, so that none is left alone at the end.
+    """
+    groups: dict[str, list] = {}
+    for case in cases:
+        groups.setdefault(json.dumps(case.functions) if case.functions else "", []).append(case)
+    return [case for group in groups.values() for case in sorted(group, key=lambda case: -len(case.tools))]
+
+
 class Runner:
-    """Asks what the journal does not hold yet. `gone` says why the server can no longer be asked, "" while it can."""
+    """Asks what the journal does not hold yet.
+
+    gone: why the server can no longer be asked, "" while it can. settled: what settle(records so far) gives; once it is
+    not "", no further case is asked, and those under way are kept.
+    """
 
     def __init__(self, cases: list[Case], asking: Asking, form: str, journal: Journal, repeats: int = 1):
         # Every case once, then every case again: what an interrupted run has is as even as can be.
-        self.jobs = [(case, number) for number in range(1, repeats + 1) for case in cases]
+        ordered = in_order(cases)
+        self.jobs = [(case, number) for number in range(1, repeats + 1) for case in ordered]
+        self.cases = {case.id: case for case in cases}
         self.asking = asking
         self.form = form
         self.journal = journal
+        self.calls = Calls(journal, asking.backend.key)
+        self.settle: Callable[[Collection[dict]], str] = lambda records: ""
         self.gone = ""
+        self.settled = ""
         wanted = {(case.id, number) for case, number in self.jobs}
-        self.records: dict[tuple[str, int], dict] = {key: journal.done[key] for key in wanted & journal.done.keys()}
-        self._lock = threading.Lock()
+        self.records: dict[tuple[str, int], dict] = {key: row for key, row in journal.done.items() if key in wanted}
+        self._looking = threading.Lock()
+        self._keeping = threading.Lock()
         self._stop = threading.Event()
 
     def run(self, parallel: int, on_record: Callable[[dict], None] = lambda record: None) -> None:
@@ -115,6 +136,8 @@ class Runner:
             threading.Thread(target=self._work, args=(waiting, finished), daemon=True)
             for _ in range(max(1, parallel))
         ]
+        self.settled = self.settle(self.records.values())
+        self.asking.backend.http.tape = self.calls
         for worker in workers:
             worker.start()
         running = len(workers)
@@ -126,38 +149,44 @@ class Runner:
                 elif isinstance(item, BaseException):
                     raise item
                 else:
-                    self._keep(item)
                     on_record(item)
         finally:
             self._stop.set()
 
-    def _keep(self, record: dict) -> None:
-        self.records[record["id"], record["attempt"]] = record
-        self.journal.add(record)
-
     def _work(self, waiting: queue.SimpleQueue, finished: queue.SimpleQueue) -> None:
         try:
-            while not self._stop.is_set():
+            while not (self._stop.is_set() or self.settled):
                 try:
                     case, number = waiting.get_nowait()
                 except queue.Empty:
                     break
-                gone = self.gone
-                record = self._not_asked(case, number) if gone else attempt(case, self.asking, self.form, number)
-                if record["outcome"] == "infra" and not self.gone:
-                    self._look_for_server(record["findings"][0])
-                if not self._stop.is_set():
-                    finished.put(record)
+                record = self._attempt(case, number)
+                if self._stop.is_set():
+                    break
+                self.journal.add(record)
+                with self._keeping:
+                    self.records[case.id, number] = record
+                    self.settled = self.settled or self.settle(self.records.values())
+                finished.put(record)
         except BaseException as error:  # a bug: the main thread raises it
             finished.put(error)
         finally:
             finished.put(None)
 
+    def _attempt(self, case: Case, number: int) -> dict:
+        if self.gone:
+            return _infra(_blank(case, number), SERVER_GONE, self.gone, time.monotonic())
+        with self.calls.of(case.id, number):
+            record = attempt(case, self.asking, self.form, number)
+        if record["outcome"] == "infra" and not self.gone:
+            self._look_for_server(record["findings"][0])
+        return record
+
     def _look_for_server(self, finding: dict) -> None:
         """After a broken connection: is anybody there? If not, the rest is not even asked."""
         if finding["code"] != "connection":
             return
-        with self._lock:
+        with self._looking:
             if self.gone:
                 return
             try:
@@ -165,10 +194,8 @@ class Runner:
             except Fault as fault:
                 self.gone = fault.message
 
-    def _not_asked(self, case: Case, number: int) -> dict:
-        return _infra(_blank(case, number), SERVER_GONE, self.gone, time.monotonic())
-
     def results(self) -> list[dict]:
         """The records so far, in the order of the cases, the attempts at a case one after the other."""
-        order = {case.id: place for place, (case, number) in enumerate(self.jobs) if number == 1}
-        return [self.records[key] for key in sorted(self.records, key=lambda key: (order[key[0]], key[1]))]
+        places = {case_id: place for place, case_id in enumerate(self.cases)}
+        with self._keeping:
+            return [self.records[key] for key in sorted(self.records, key=lambda key: (places[key[0]], key[1]))]

@@ -2,100 +2,35 @@
 
 import contextlib
 import datetime
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from evaluator.addresses import server_key, server_url
 from evaluator.backends import BACKENDS, OpenAI, Sampling
-from evaluator.cases import Case, load_cases
+from evaluator.cases import load_cases
 from evaluator.conversation import Asking
 from evaluator.files import write_files
+from evaluator.gates import Gates
 from evaluator.journal import Journal
 from evaluator.own_tools import load_tools
+from evaluator.probe import Probe, probe
 from evaluator.replies import Offered
+from evaluator.rescoring import judged_again
 from evaluator.runner import Runner
-from evaluator.statistics import summarize
+from evaluator.settings import Settings, fixed, holds_text
+from evaluator.statistics import speed, summarize
 from lib.cli import log
 from lib.errors import CannotRun
 from lib.grammar import text_grammar
-from lib.runs import digest_file
-from lib.toolset import DEFAULT_TOOLS, Toolset
+from lib.toolset import Toolset
 from lib.transport import Fault
 
 MANAGED_PARALLEL = 4  # slots of a server that we start: several short answers at once use the cores better
 MANAGED_CONTEXT = 4096  # tokens per slot
+NO_GATES = Gates()
 UNLISTED = ("not-found", "not-json", "http-405")  # faults of a server that lists no models: it must be told which
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What decides the answers; an evaluation goes on only with the same ones."""
-
-    backend: str = "llamacpp"
-    form: str = "native"  # native or text
-    prompts: tuple[str, ...] = ("full_coverage",)
-    model: str = ""
-    gguf: Path | None = None
-    url: str = ""
-    context: int = 0  # tokens per request, where the server can be told; 0: its own
-    parallel: int = 0  # requests at once; 0: as many as the server has slots
-    max_steps: int = 6
-    limit: int | None = None
-    repeats: int = 1  # attempts at each case, each with its own seed
-    timeout: float = 120.0  # seconds for one answer
-    tools: Path = DEFAULT_TOOLS
-    answers: Path | None = None  # BFCL's possible answers, where they do not lie beside the questions
-    grammar: bool = True  # hold the text form to the schemas, where the server can
-    label: str = ""
-    sampling: Sampling = field(default_factory=Sampling)
-
-
-def fixed(settings: Settings, cases: list[Case], toolset: Toolset) -> dict:
-    """The settings as they are written down and compared: with digests of prompts, tools and model file."""
-    gguf = settings.gguf
-    return {
-        "backend": settings.backend,
-        "format": settings.form,
-        "prompts": [Path(name).stem for name in settings.prompts],
-        **own_files(settings),
-        **judged_by(cases, toolset),
-        "model": settings.model,
-        "gguf": gguf.name if gguf else None,
-        "gguf_bytes": gguf.stat().st_size if gguf else None,
-        "gguf_sha256": digest_file(gguf) if gguf else None,
-        "context": settings.context,
-        "max_steps": settings.max_steps,
-        "limit": settings.limit,
-        "repeats": settings.repeats,
-        "grammar": holds_text(settings),
-        **vars(settings.sampling),
-    }
-
-
-def own_files(settings: Settings) -> dict[str, str]:
-    """The files of a suite of one's own, to be found again by `rescore`; nothing for ours."""
-    tools = {"tools": str(settings.tools)} if settings.tools != DEFAULT_TOOLS else {}
-    return tools | ({"answers": str(settings.answers)} if settings.answers else {})
-
-
-def judged_by(cases: list[Case], toolset: Toolset) -> dict[str, str]:
-    """The digests of what is asked and of the tools."""
-    tools = digest(toolset.openai_tools())
-    return {"prompts_sha256": digest([asdict(case) for case in cases]), "tools_sha256": tools}
-
-
-def holds_text(settings: Settings) -> bool:
-    """Whether turns in the text form are sampled under our grammar of the schemas: llama-server takes one."""
-    return settings.grammar and settings.form == "text" and settings.backend == "llamacpp"
-
-
-def digest(value: object) -> str:
-    """sha256 of the value's JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=list).encode()).hexdigest()
 
 
 @contextlib.contextmanager
@@ -149,50 +84,89 @@ def _advice(backend: str) -> str:
     }[backend]
 
 
-def evaluate(settings: Settings, out: Path, resume: bool, on_record: Callable[..., None]) -> dict:
+def evaluate(
+    settings: Settings, out: Path, go_on: bool | None, on_record: Callable[..., None], gates: Gates = NO_GATES
+) -> dict:
     """The result, also written to the files in out; an interrupted run writes what it has.
 
-    on_record: called with each record, the number of attempts, and whether the record is of an earlier, broken run.
+    go_on: as for Journal. on_record: called with each record, the number of attempts, and whether the record is of an
+    earlier, broken run.
     """
     toolset = load_tools(settings.tools)
     cases = load_cases(list(settings.prompts), toolset, settings.limit, settings.answers)
     refuse_text(settings, cases, toolset)
     facts = fixed(settings, cases, toolset)
-    with Journal(out, facts, resume) as journal, open_backend(settings) as (backend, last_words):
+    with Journal(out, facts, go_on) as journal, open_backend(settings) as (backend, last_words):
         if holds_text(settings):
             backend.grammar = text_grammar(toolset)
         fingerprint = _fingerprint(backend, facts, settings.sampling)
+        journal.met(fingerprint)
         backend.window = backend.window or (fingerprint.get("context") or 0)
         asking = Asking(backend, toolset, settings.sampling, settings.max_steps)
         runner = Runner(cases, asking, settings.form, journal, settings.repeats)
+        runner.settle = lambda records: gates.settled(records, runner.cases, settings.repeats)
         if settings.repeats > 1 and settings.sampling.temperature == 0:
             log("At temperature 0 each attempt at a case is likely to be the same. For others: --temperature 0.7")
-        if runner.records:
-            what = "cases" if settings.repeats == 1 else "attempts"
-            log(f"{len(runner.records)} of {len(runner.jobs)} {what} are done already.")
-            for record in runner.results():
-                on_record(record, len(runner.jobs), True)
-        parallel = settings.parallel or _slots(backend)
-        started = time.monotonic()
-        stopped = "interrupted"
+        _take_up(runner, settings, on_record)
+        parallel, found = probed(settings, journal, runner)
+        earlier, started, stopped = set(runner.records), time.monotonic(), "interrupted"
         try:
             runner.run(parallel, lambda record: on_record(record, len(runner.jobs), False))
             stopped = f"the server stopped answering ({runner.gone})" if runner.gone else ""
             if stopped and (words := last_words()):
                 log(f"The server's last words:\n{words}")
         finally:
+            seconds, records = time.monotonic() - started, runner.results()
+            new = [record for record in records if (record["id"], record["attempt"]) not in earlier]
             result = {
                 "label": settings.label or backend.model,
                 "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                 "settings": {**facts, "parallel": parallel},
                 "fingerprint": fingerprint | ({"context": backend.window} if backend.window else {}),
-                "seconds": round(time.monotonic() - started, 1),
+                "probe": found,
+                "seconds": round(seconds, 1),
                 "stopped": stopped,
-                "summary": summarize(runner.results()),
-                "records": runner.results(),
+                "settled": runner.settled if len(records) < len(runner.jobs) else "",
+                "summary": summarize(records),
+                "speed": speed(new, seconds, parallel),
+                "records": records,
             }
             write_files(out, result)
+        if not stopped and len(records) == len(runner.jobs):
+            journal.end()  # last, so that until then the same command goes on
     return result
+
+
+def _take_up(runner: Runner, settings: Settings, on_record: Callable[..., None]) -> None:
+    """Judges what an earlier, broken run has done by today's checker, and says how much that is."""
+    if not runner.records:
+        return
+    again = {key: judged_again(runner.cases[key[0]], row, runner.form, runner.asking.toolset)[0]
+             for key, row in runner.records.items()}  # fmt: skip
+    other = sum(again[key]["outcome"] != row["outcome"] for key, row in runner.records.items())
+    runner.records = again
+    what = "cases" if settings.repeats == 1 else "attempts"
+    told = f"; today's checker judges {other} of them otherwise" if other else ""
+    log(f"{len(again)} of {len(runner.jobs)} {what} are done already{told}.")
+    for record in runner.results():
+        on_record(record, len(runner.jobs), True)
+
+
+def probed(settings: Settings, journal: Journal, runner: Runner) -> tuple[int, dict | None]:
+    """(requests at once, what the probe found; None when there was none). What it found is kept in the journal."""
+    wanted = settings.parallel or _slots(runner.asking.backend)
+    if journal.told.probe:
+        found = Probe(**journal.told.probe)
+    elif not settings.probe or len(runner.records) == len(runner.jobs):
+        return wanted, None
+    else:
+        found = probe([case for case, _ in runner.jobs], runner.asking, settings.form, wanted)
+        journal.add({"probe": vars(found)})
+    # Who names a number gets it.
+    parallel = settings.parallel or found.parallel(wanted)
+    fewer = f" So one at a time; --parallel {wanted} is faster." if parallel < wanted else ""
+    log(f"Probe: {found.says()}.{fewer}")
+    return parallel, {**vars(found), "says": found.says()}
 
 
 def refuse_text(settings: Settings, cases: list, toolset: Toolset) -> None:

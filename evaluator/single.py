@@ -11,7 +11,8 @@ from evaluator.cases import PROMPTS, Case
 from evaluator.conversation import FORMATS, Asking
 from evaluator.local_model import LocalModel
 from evaluator.replies import Sampling
-from evaluator.session import Settings, holds_text, open_backend
+from evaluator.session import open_backend
+from evaluator.settings import Settings, holds_text
 from lib.errors import CannotRun
 from lib.grammar import text_grammar
 from lib.runs import finished_run, read_manifest

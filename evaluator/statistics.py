@@ -142,6 +142,21 @@ def calls_used(records: list[dict]) -> dict[str, int]:
     return found if passed else {}
 
 
+def speed(records: list[dict], seconds: float, parallel: int) -> dict:
+    """How fast the records were made that took so many seconds: {"parallel", "requests", "seconds_p50", "seconds_p95",
+    "tokens_per_second"}. The quantiles are of single requests; the tokens are those that the model wrote."""
+    steps = [step for record in records for step in record["steps"]]
+    times = sorted(step["seconds"] for step in steps)
+    written = sum(step["reply_tokens"] or 0 for step in steps)
+    return {
+        "parallel": parallel,
+        "requests": len(steps),
+        "seconds_p50": _quantile(times, 0.5),
+        "seconds_p95": _quantile(times, 0.95),
+        "tokens_per_second": round(written / seconds, 1) if written and seconds else None,
+    }
+
+
 def _by(records: list[dict], keys) -> dict[str, dict]:
     groups: dict[str, list[dict]] = {}
     for record in records:

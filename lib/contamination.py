@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from lib.chat import example_from_row
+from lib.chat import Example, example_from_row
 from lib.errors import CannotRun
 from lib.gates import Dataset, Figure, more
 from lib.jsonl import read_rows
@@ -157,6 +157,21 @@ def asked(path) -> Iterator[tuple[str, int, str]]:
 
 def said_by_users(example) -> list[str]:
     return [turn.text for turn in example.turns if turn.role == "user" and turn.text.strip()]
+
+
+def refuse_evaluation_prompts(examples: Iterable[tuple[str, Example]]) -> None:
+    """CannotRun when an example, given with its place, asks what a shipped evaluation prompt asks.
+
+    A model that has seen the question, and perhaps the answer, is no longer measured by it.
+    """
+    texts = ((place, 0, text) for place, example in examples for text in said_by_users(example))
+    leaks = list({leak.path: leak for leak in look(texts, load_prompts()).leaks}.values())
+    if leaks:
+        named = "\n".join(f"{leak.path}: {leak.likeness:.2f} like {leak.prompt}: {leak.question}" for leak in leaks[:5])
+        raise CannotRun(
+            f"{len(leaks)} rows ask what the evaluation asks, and a model trained on them could not be measured. "
+            f"Take them out (make contamination lists all), or train on a set that is held back for it:\n{named}"
+        )
 
 
 def contaminated(data: Dataset) -> Figure:

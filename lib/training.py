@@ -258,6 +258,7 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
     machine = rules.this_machine(processes, sharded)
     size, config, origins = rules.valid_config(method, (platform, size_name), options, recipe, model, machine)
     examples = load_examples(data)
+    import_module("lib.contamination").refuse_evaluation_prompts(examples)
     if method == "sft":
         examples = [(place, example) for place, example in examples if example.label is not False]
         examples, left = spread(examples, config.rows_per_tool, config.seed)

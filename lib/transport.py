@@ -31,6 +31,7 @@ _REFUSALS = (("context-exceeded", _TOO_LONG), ("no-tools", _NO_TOOLS))
 STILL_COMING = "the reply was still coming when its time was over"
 
 Answer = TypeVar("Answer")
+Answered = tuple[int, bytes, str | None]  # status, body and Retry-After
 
 
 @dataclass(eq=False)
@@ -54,12 +55,17 @@ class Fault(Exception):
 
 @dataclass
 class Http:
-    """JSON over HTTP to one server, one connection pool per thread, each exchange within `timeout` seconds."""
+    """JSON over HTTP to one server, one connection pool per thread, each exchange within `timeout` seconds.
+
+    tape: called as tape(path, body, ask) for every POST in place of ask(), which makes the exchange and gives (status,
+    body, Retry-After); it may write the answer down, or have one already.
+    """
 
     url: str
     timeout: float = 120.0
     headers: dict[str, str] = field(default_factory=dict, repr=False)  # may hold a key
     proxies: bool = False  # whether HTTP_PROXY and its kin count: a server of one's own lies before them
+    tape: Callable[[str, bytes, Callable[[], Answered]], Answered] | None = field(default=None, repr=False)
     _local: threading.local = field(default_factory=threading.local, repr=False)
 
     def get(self, path: str, timeout: float | None = None) -> dict:
@@ -68,21 +74,26 @@ class Http:
     def post(self, path: str, payload: dict, timeout: float | None = None) -> dict:
         return self._exchange("POST", path, payload, timeout or self.timeout)
 
-    def _session(self):
-        import requests
+    def _proxy(self) -> str | None:
+        from requests.utils import get_environ_proxies, select_proxy
 
-        from lib.deadline import session
+        return select_proxy(self.url, get_environ_proxies(self.url)) if self.proxies else None
 
-        if not hasattr(self._local, "session"):
-            self._local.session = session()
-            self._local.session.trust_env = False  # neither a proxy unasked for, nor .netrc in place of our key
-            if self.proxies:
-                self._local.session.proxies = requests.utils.get_environ_proxies(self.url)
-        return self._local.session
+    def _connections(self):
+        from lib.deadline import connections
+
+        if not hasattr(self._local, "connections"):
+            self._local.connections = connections(self._proxy())
+        return self._local.connections
 
     def _exchange(self, method: str, path: str, payload: dict | None, timeout: float) -> dict:
+        body = None if payload is None else _dumped(payload)
+
+        def ask() -> Answered:
+            return self._bytes(method, path, body, timeout)
+
         try:
-            status, raw, wait = self._bytes(method, path, payload, timeout)
+            status, raw, wait = self.tape(path, body, ask) if self.tape and body is not None else ask()
             try:
                 return read_body(status, raw)
             except Fault as fault:
@@ -92,38 +103,41 @@ class Http:
             self._hide_key(fault)
             raise
 
-    def _bytes(self, method: str, path: str, payload: dict | None, timeout: float) -> tuple[int, bytes, str | None]:
-        """(status, body, Retry-After) of an exchange that came to its end in time."""
-        import requests
-        from urllib3.exceptions import HTTPError, ReadTimeoutError
+    def _bytes(self, method: str, path: str, body: bytes | None, timeout: float) -> Answered:
+        """The answer of an exchange that came to its end in time."""
+        from urllib3 import Timeout
+        from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
         from lib.deadline import cut_off_after
 
-        deadline = time.monotonic() + timeout
-        sent = {"data": None if payload is None else _dumped(payload)}
-        sent["headers"] = {"Content-Type": "application/json", **self.headers}
-        limits = (min(CONNECT_TIMEOUT, timeout), timeout)
-        settings = {"stream": True, "allow_redirects": False, "timeout": limits}
+        deadline, connecting = time.monotonic() + timeout, min(CONNECT_TIMEOUT, timeout)
+        settings = {"redirect": False, "retries": False, "preload_content": False}
+        settings |= {"timeout": Timeout(connect=connecting, read=timeout), "body": body}
+        headers = {"Content-Type": "application/json", **self.headers}
         response = None
         try:
-            with (
-                cut_off_after(timeout),
-                self._session().request(method, self.url + path, **sent, **settings) as response,
-            ):
+            with cut_off_after(timeout):
+                response = self._connections().urlopen(method, self.url + path, headers=headers, **settings)
                 raw = _bytes_within(response, deadline)
-        except requests.ConnectTimeout:
-            raise Fault("connection", f"no connection to {self.url} within {limits[0]:g} seconds", retry=True) from None
-        except (requests.Timeout, ReadTimeoutError):
+        except NewConnectionError as error:  # in some versions a ConnectTimeoutError too
+            raise Fault("connection", _cause(error, self.url), retry=True) from None
+        except ConnectTimeoutError:
+            why = f"no connection to {self.url} within {connecting:g} seconds"
+            raise Fault("connection", why, retry=True) from None
+        except ReadTimeoutError:
             raise self._late(response, timeout) from None
-        except (requests.RequestException, HTTPError, OSError, UnicodeError) as error:
+        except (HTTPError, OSError, UnicodeError) as error:
             if time.monotonic() >= deadline:
                 raise self._late(response, timeout) from None
             raise Fault("connection", _cause(error, self.url), retry=True) from None
-        return response.status_code, raw, response.headers.get("Retry-After")
+        finally:
+            if response is not None:
+                response.close()  # one that was read to its end has given its connection back already
+        return response.status, raw, response.headers.get("Retry-After")
 
     def _late(self, response: Any, timeout: float) -> Fault:
         if response is not None:
-            return Fault("timeout", STILL_COMING, response.status_code)
+            return Fault("timeout", STILL_COMING, response.status)
         return Fault("timeout", f"no answer from {self.url} within {timeout:g} seconds")
 
     def _hide_key(self, fault: Fault) -> None:
@@ -165,19 +179,19 @@ def _cause(error: Exception, url: str) -> str:
 def _bytes_within(response: Any, deadline: float) -> bytes:
     """The whole body; a Fault when it is too large or not there at the deadline."""
     parts, size = [], 0
-    late = Fault("timeout", STILL_COMING, response.status_code)
-    while chunk := response.raw.read1(65536, decode_content=True):
+    late = Fault("timeout", STILL_COMING, response.status)
+    while chunk := response.read1(65536, decode_content=True):
         parts.append(chunk)
         size += len(chunk)
         if size > MAX_REPLY_BYTES:
-            raise Fault("reply-too-large", f"the reply has more than {MAX_REPLY_BYTES:,} bytes", response.status_code)
+            raise Fault("reply-too-large", f"the reply has more than {MAX_REPLY_BYTES:,} bytes", response.status)
         if time.monotonic() >= deadline:
             raise late
     if time.monotonic() >= deadline:
         raise late
     expected = response.headers.get("Content-Length")
     if expected and expected.isdigit() and size < int(expected) and "Content-Encoding" not in response.headers:
-        raise Fault("connection", f"the reply ended after {size} of {expected} bytes", response.status_code, retry=True)
+        raise Fault("connection", f"the reply ended after {size} of {expected} bytes", response.status, retry=True)
     return b"".join(parts)
 
 

@@ -1,22 +1,18 @@
-"""The ladder: what is there is asked once, each step is tested against the one before, failures leave no leak."""
+"""The ladder: what is there is asked once, and each step is tested against the one before."""
 
 import contextlib
 import json
 import os
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from evaluator.__main__ import main as evaluate
 from evaluator.cases import PROMPTS, load_cases
-from evaluator.failures import failures, kto_row, leaks
 from evaluator.ladder import main
-from evaluator.results import read_result
 from lib.jsonl import read_rows
 from lib.runs import create, finish
 from lib.toolset import load_toolset
-from lib.validation import check_row
 from tests.loopback import PROPS, chat, perfect, serving
 
 CASES = 12
@@ -158,70 +154,3 @@ def test_results_can_be_given_instead(house):
     done = house("--json", *places)
     assert [rung["says"] for rung in json.loads(done.stdout)["rungs"]] == ["", "loses 1, gains 0: noise (p = 1)"]
     assert house.asked == []
-
-
-# ---------------------------------------------------------------- failures as training rows
-
-
-def test_failures_of_own_prompts_become_rows(house):
-    out = house.folder / "failed.jsonl"
-    done = house("--failures", out)
-    rows = [row for _, row in read_rows(out)]
-    assert done.exit_code == 0 and "12 rows with label false" in done.stderr  # each answer once
-    assert rows[0]["conversations"] == [
-        {"role": "user", "content": "Job 0, as agreed."},
-        {"role": "assistant", "content": "I would rather not."},
-    ]
-    assert rows[0]["label"] is False and rows[0]["reason"].startswith("no-call: ")
-    faults = [fault for row in rows for fault in check_row(row, load_toolset())[1] if fault.severity == "error"]
-    assert faults == []
-
-
-def test_failures_of_the_shipped_prompts_stay_out(tmp_path):
-    path = evaluated_badly(tmp_path)
-    out = tmp_path / "failed.jsonl"
-    done = CliRunner().invoke(main, [str(path), "--out", str(tmp_path / "l.md"), "--failures", str(out)])
-    assert done.exit_code == 0 and not out.exists()
-    assert "5 failed attempts are not exported" in done.stderr and "--allow-evaluation-prompts" in done.stderr
-    options = ["--failures", str(out), "--allow-evaluation-prompts"]
-    done = CliRunner().invoke(main, [str(path), "--out", str(tmp_path / "l.md"), *options])
-    assert done.exit_code == 0 and len(out.read_text().splitlines()) == 5
-
-
-def evaluated_badly(folder):
-    """An evaluation of five shipped cases by a model that calls the wrong tool and then talks."""
-
-    def answer(path, body, number):
-        if body is None:
-            return {"data": [{"id": "m"}]}
-        if len(body["messages"]) > 1:
-            return chat("There.")
-        return chat("Let me look.", [("commandManager_executeCommand", {"commandId": "none"})])
-
-    with serving(answer) as server:
-        arguments = ["--backend", "openai", "--url", server.url, "--out", str(folder / "e"), "--limit", "5"]
-        assert CliRunner().invoke(evaluate, arguments, catch_exceptions=False).exit_code == 0
-    return folder / "e"
-
-
-def test_calls_and_results_are_in_the_row(tmp_path):
-    result = read_result(evaluated_badly(tmp_path))
-    row = kto_row(result["records"][0], "native")
-    text = row["conversations"][1]["content"]
-    assert text.startswith("Let me look.\n\ntool_call: commandManager_executeCommand\narguments: {")
-    assert "\n\nResult: {" in text and text.endswith("\n\nThere.")
-    assert failures([result], load_toolset(), True).rows[0] == row
-
-
-def test_broken_json_is_no_row(tmp_path):
-    record = read_result(evaluated_badly(tmp_path))["records"][0]
-    record["steps"][0]["calls"][0]["arguments"] = None
-    assert kto_row(record, "native") is None
-    found = failures([{"settings": {"format": "native"}, "records": [record]}], load_toolset(), True)
-    assert (found.rows, found.broken) == ([], [record["id"]])
-
-
-def test_nearly_the_same_request_is_a_leak():
-    asked = json.loads(Path(PROMPTS / "full_coverage.jsonl").read_text().splitlines()[0])["question"]
-    near = asked.upper().replace(".", " !")
-    assert leaks({near, f"{asked} Thanks", "Sing to me of the rage."}) == {near, f"{asked} Thanks"}

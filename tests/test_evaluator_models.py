@@ -35,7 +35,8 @@ def studio(*models, load=None):
 
 def evaluate(server, out, *options, backend="lmstudio"):
     """(exit code, stderr) of an evaluation of two cases."""
-    arguments = ["--backend", backend, "--url", server.url, "--out", str(out), "--limit", "2", *options]
+    arguments = ["--backend", backend, "--url", server.url, "--out", str(out), "--limit", "2"]
+    arguments += ["--no-probe", *options]
     done = CliRunner().invoke(main, arguments)
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.stderr

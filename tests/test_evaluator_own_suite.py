@@ -101,7 +101,7 @@ def test_faulty_tools_are_refused_by_name_and_place(tmp_path, content, said):
 
 def evaluate(server, out, *arguments):
     """(exit code, stderr) of `python -m evaluator` against a server."""
-    line = ["--backend", "openai", "--url", server.url, "--out", out, "--parallel", 1, *arguments]
+    line = ["--backend", "openai", "--url", server.url, "--out", out, "--parallel", 1, "--no-probe", *arguments]
     result = CliRunner().invoke(main, [str(part) for part in line])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception

@@ -19,7 +19,8 @@ def moody():
 
 
 def evaluate(server, out, *more):
-    arguments = ["--backend", "openai", "--url", server.url, "--out", out, "--limit", 3, "--temperature", 0.7, *more]
+    arguments = ["--backend", "openai", "--url", server.url, "--out", out, "--limit", 3, "--temperature", 0.7]
+    arguments += ["--no-probe", *more]
     done = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
     return done.exit_code, done.stdout, done.stderr
 
@@ -52,7 +53,7 @@ def test_resume_asks_the_open_attempts_alone(tmp_path):
         code, _, _ = evaluate(server, tmp_path, "--repeats", 2, "--parallel", 1, "--timeout", 2)
     assert code == 2
     with serving(answer) as server:
-        code, _, err = evaluate(server, tmp_path, "--repeats", 2, "--resume")
+        code, _, err = evaluate(server, tmp_path, "--repeats", 2)
         seeds = [body["seed"] for body in server.asked("/v1/chat/completions")]
     assert code == 0 and "5 of 6 attempts are done already" in err and seeds == [1]
     assert [record["outcome"] for record in read_result(tmp_path)["records"]] == ["pass", "model_fail"] * 3
@@ -62,12 +63,13 @@ def test_a_journal_from_before_repeats_goes_on(tmp_path):
     with serving(moody()) as server:
         evaluate(server, tmp_path)
         journal = tmp_path / "journal.jsonl"
-        head, *attempts = [json.loads(line) for line in journal.read_text().splitlines()]
+        head, *rows = [json.loads(line) for line in journal.read_text().splitlines()]
+        attempts = [row for row in rows if "outcome" in row]
         del head["settings"]["repeats"]
         for attempt in attempts:
             del attempt["attempt"]
         journal.write_text("".join(json.dumps(row) + "\n" for row in [head, *attempts[:2]]))
-        code, _, err = evaluate(server, tmp_path, "--resume")
+        code, _, err = evaluate(server, tmp_path)
     assert code == 0 and "2 of 3 cases are done already" in err
     assert [record["attempt"] for record in read_result(tmp_path)["records"]] == [1, 1, 1]
 

@@ -24,7 +24,7 @@ def answered(tmp_path):
         answer = answer or (perfect_text if form == "text" else perfect)(cases)
         with serving(answer) as server:
             arguments = ["--backend", backend, "--url", server.url, "--out", str(tmp_path / "e"), "--format", form]
-            arguments += ["--prompts", prompts, "--limit", str(limit)]
+            arguments += ["--prompts", prompts, "--limit", str(limit), "--no-probe"]
             assert CliRunner().invoke(evaluate, arguments, catch_exceptions=False).exit_code == 0
         return tmp_path / "e"
 
@@ -35,6 +35,12 @@ def rescore(*arguments):
     done = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.stdout, done.stderr
+
+
+def rows_of(journal):
+    """(the line of settings, the judged attempts) of a journal."""
+    head, *rows = [json.loads(line) for line in journal.read_text().splitlines()]
+    return head, [row for row in rows if "outcome" in row]
 
 
 def without(record):
@@ -96,7 +102,7 @@ def test_a_stricter_checker_changes_a_verdict_and_says_why(answered, monkeypatch
 def test_a_finding_that_is_gone_is_named(answered, monkeypatch):
     folder = answered()
     journal = folder / "journal.jsonl"
-    head, *attempts = [json.loads(line) for line in journal.read_text().splitlines()]
+    head, attempts = rows_of(journal)
     attempts[0] |= {"outcome": "model_fail", "findings": [{"code": "old-rule", "message": "broke it"}]}
     journal.write_text("".join(json.dumps(row) + "\n" for row in [head, *attempts]))
     code, out, _ = rescore(folder)
@@ -106,7 +112,7 @@ def test_a_finding_that_is_gone_is_named(answered, monkeypatch):
 def test_what_cannot_be_judged_again_keeps_its_verdict(answered):
     folder = answered()
     journal = folder / "journal.jsonl"
-    head, *attempts = [json.loads(line) for line in journal.read_text().splitlines()]
+    head, attempts = rows_of(journal)
     attempts[0]["question"] = "Something else?"
     attempts[1]["id"] = "gone"
     attempts[2]["outcome"] = "infra"
@@ -138,7 +144,7 @@ def test_a_folder_without_a_journal_is_refused(tmp_path):
 def test_own_prompt_files_are_named_again(answered):
     folder = answered()
     journal = folder / "journal.jsonl"
-    head, *attempts = [json.loads(line) for line in journal.read_text().splitlines()]
+    head, attempts = rows_of(journal)
     head["settings"]["prompts"] = ["mine"]
     journal.write_text("".join(json.dumps(row) + "\n" for row in [head, *attempts]))
     code, _, err = rescore(folder)

@@ -1,6 +1,5 @@
 """Whole evaluations over the command line: exit codes, files, resume, a dying server, Ctrl-C, bad input."""
 
-import contextlib
 import json
 import os
 import signal
@@ -8,18 +7,21 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from evaluator.__main__ import main, run_gguf
+from evaluator.__main__ import main
+from evaluator.bfcl import question_from_row
 from evaluator.cases import load_cases
 from evaluator.journal import Journal
 from evaluator.results import read_result
-from lib.errors import CannotRun
+from evaluator.runner import in_order
 from lib.toolset import load_toolset
 from tests.loopback import chat, perfect, perfect_text, serving
 
+CHAT = "/v1/chat/completions"
 SETS = ["full_coverage", "baseline", "tool_combos", "behaviour"]
 
 
@@ -36,7 +38,12 @@ def evaluate(*arguments):
 
 
 def at(server, out, *more, backend="openai"):
-    return evaluate("--backend", backend, "--url", server.url, "--out", out, *more)
+    return evaluate("--backend", backend, "--url", server.url, "--out", out, "--no-probe", *more)
+
+
+def attempts_in(folder):
+    """The judged attempts in a journal."""
+    return [row for row in map(json.loads, (folder / "journal.jsonl").read_text().splitlines()) if "outcome" in row]
 
 
 @pytest.fixture(autouse=True)
@@ -123,7 +130,7 @@ def test_server_that_dies_leaves_what_was_done_and_exits_2(tmp_path):
     with serving(mortal(perfect(cases_of("full_coverage")), after=10)) as server:
         code, _, err = at(server, tmp_path, "--parallel", 1)
     result = read_result(tmp_path)
-    assert code == 2 and "the server stopped answering" in err and "--resume" in err
+    assert code == 2 and "the server stopped answering" in err and "The same command goes on" in err
     assert result["summary"]["outcomes"] == {"pass": 5, "model_fail": 0, "server_lost": 0, "infra": 42}
     assert len(server.requests) < 30  # the rest was not even asked
     assert "Not complete" in (tmp_path / "report.md").read_text()
@@ -146,7 +153,7 @@ def test_resumed_run_asks_only_the_rest_and_gives_the_unbroken_result(tmp_path):
     with serving(mortal(answer, after=21)) as server:
         at(server, tmp_path / "broken", "--parallel", 1)
     with serving(answer) as server:
-        code, _, err = at(server, tmp_path / "broken", "--resume")
+        code, _, err = at(server, tmp_path / "broken")
         asked = {body["messages"][0]["content"] for body in server.asked("/v1/chat/completions")}
     assert code == 0 and "10 of 47 cases are done already" in err and len(asked) == 37
     assert bare(read_result(tmp_path / "broken")["records"]) == bare(read_result(tmp_path / "whole")["records"])
@@ -156,30 +163,37 @@ def test_line_torn_by_a_crash_is_asked_again(tmp_path):
     with serving(perfect(cases_of("full_coverage"))) as server:
         at(server, tmp_path, "--limit", 3)
         journal = tmp_path / "journal.jsonl"
-        journal.write_bytes(journal.read_bytes()[:-40])
+        *lines, attempt, _ = journal.read_bytes().splitlines(keepends=True)
+        journal.write_bytes(b"".join([*lines[:-1], lines[-1][:-40]]))
         before = len(server.requests)
-        code, _, err = at(server, tmp_path, "--limit", 3, "--resume")
+        code, _, err = at(server, tmp_path, "--limit", 3)
         questions = [body for _, body in server.requests[before:] if body]
-    assert code == 0 and "2 of 3" in err and len(questions) == 2
-    assert len(journal.read_text().splitlines()) == 4
+    # The last attempt is gone and the last of its two answers torn: one is asked again.
+    assert code == 0 and b'"outcome"' in attempt and "2 of 3" in err and len(questions) == 1
+    assert len(attempts_in(tmp_path)) == 3 and len(journal.read_bytes().splitlines()) == len(lines) + 2
 
 
-def test_resume_with_other_settings_is_refused_by_name(tmp_path):
+def test_other_settings_are_refused_by_name_while_an_evaluation_is_open(tmp_path):
+    answer = perfect(cases_of("full_coverage"))
+    with serving(mortal(answer, after=3)) as server:
+        at(server, tmp_path, "--limit", 2, "--parallel", 1)
+    with serving(answer) as server:
+        code, _, err = at(server, tmp_path, "--limit", 2, "--temperature", 0.5)
+        assert code == 2 and "temperature was 0.0, is 0.5" in err and "--fresh" in err and server.asked(CHAT) == []
+        assert at(server, tmp_path, "--limit", 2, "--temperature", 0.5, "--fresh")[0] == 0
+        assert read_result(tmp_path)["settings"]["temperature"] == 0.5
+
+
+def test_a_finished_evaluation_starts_again_unless_told_to_go_on(tmp_path):
     with serving(perfect(cases_of("full_coverage"))) as server:
-        at(server, tmp_path, "--limit", 2)
-        code, _, err = at(server, tmp_path, "--limit", 2, "--resume", "--temperature", 0.5)
-    assert code == 2 and "temperature was 0.0, is 0.5" in err
-
-
-def test_without_resume_the_folder_starts_again(tmp_path):
-    with serving(perfect(cases_of("full_coverage"))) as server:
-        at(server, tmp_path, "--limit", 2)
-        at(server, tmp_path, "--limit", 2)
-        assert len(server.asked("/v1/chat/completions")) == 8
+        for more, asked in (([], 4), ([], 8), (["--resume"], 8), (["--fresh"], 12)):
+            at(server, tmp_path, "--limit", 2, *more)
+            assert len(server.asked("/v1/chat/completions")) == asked, more
+            assert len(attempts_in(tmp_path)) == 2
 
 
 def test_second_run_into_the_same_folder_is_refused(tmp_path):
-    with Journal(tmp_path, {}, resume=False), serving(perfect(cases_of("full_coverage"))) as server:
+    with Journal(tmp_path, {}, False), serving(perfect(cases_of("full_coverage"))) as server:
         code, _, err = at(server, tmp_path, "--limit", 2)
     assert code == 2 and "another evaluation is writing there" in err
 
@@ -193,6 +207,20 @@ def test_verdicts_and_their_order_do_not_depend_on_concurrency(tmp_path, paralle
     assert [(record["id"], record["outcome"]) for record in records] == [
         (case.id, "pass") for case in cases_of("tool_combos")
     ]
+
+
+def test_cases_of_the_same_tools_are_asked_together_and_the_longest_first():
+    def question(name, tool, calls):
+        asked, truth = [[{"role": "user", "content": "q"}]], [{tool: {}}] * calls
+        row = {"id": name, "question": asked, "function": [{"name": tool, "parameters": {}}], "ground_truth": truth}
+        return question_from_row(row, Path("q.json"), ({}, Path("a.json")))
+
+    questions = [question(*each) for each in (("a", "x", 1), ("b", "y", 1), ("c", "x", 1), ("d", "y", 2))]
+    ours = cases_of("full_coverage", "tool_combos")
+    ordered = in_order([questions[0], *ours, *questions[1:]])
+    assert [case.id for case in ordered[:2]] == ["a", "c"] and [case.id for case in ordered[-2:]] == ["d", "b"]
+    lengths = [len(case.tools) for case in ordered[2:-2]]
+    assert lengths == sorted(lengths, reverse=True) and {case.id for case in ordered[2:-2]} == {c.id for c in ours}
 
 
 def test_bug_in_the_harness_is_not_swallowed_by_a_worker(tmp_path, monkeypatch):
@@ -216,89 +244,15 @@ def test_ctrl_c_keeps_what_is_judged_and_exits_130(tmp_path):
 
     with serving(slow) as server:
         command = [sys.executable, "-m", "evaluator", "--backend", "openai", "--url", server.url]
-        command += ["--out", str(tmp_path), "--parallel", "1", "--limit", "9"]
+        command += ["--out", str(tmp_path), "--parallel", "1", "--limit", "9", "--no-probe"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert hanging.wait(60)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "--resume" in err and "Traceback" not in err
+    assert "the same command goes on" in err and "Traceback" not in err
     result = read_result(tmp_path)
-    assert result["stopped"] == "interrupted" and len(result["records"]) == 3
-    assert len((tmp_path / "journal.jsonl").read_text().splitlines()) == 4
-
-
-# ---------------------------------------------------------------- a server of our own
-
-
-def managed(monkeypatch, server, seen):
-    server.last_words = lambda: "out of memory, said llama-server"
-
-    @contextlib.contextmanager
-    def serve(gguf, **settings):
-        seen.append((gguf, settings))
-        try:
-            yield server
-        finally:
-            seen.append("stopped")
-
-    monkeypatch.setattr("lib.server.serve", serve)
-
-
-def test_model_file_is_served_and_the_server_stopped(tmp_path, monkeypatch):
-    gguf, seen = tmp_path / "tiny-f16.gguf", []
-    gguf.write_bytes(b"GGUF")
-    with serving(perfect_text(cases_of("full_coverage"))) as server:
-        managed(monkeypatch, server, seen)
-        code, _, err = evaluate("--gguf", gguf, "--format", "text", "--limit", 2, "--out", tmp_path / "out")
-    assert code == 0, err
-    assert seen == [(gguf, {"context": 4096, "parallel": 4}), "stopped"]
-    settings = read_result(tmp_path / "out")["settings"]
-    assert settings["gguf"] == "tiny-f16.gguf" and settings["gguf_bytes"] == 4 and len(settings["gguf_sha256"]) == 64
-
-
-def test_own_server_is_stopped_when_the_run_fails(tmp_path, monkeypatch):
-    gguf, seen = tmp_path / "tiny.gguf", []
-    gguf.write_bytes(b"GGUF")
-    with serving(lambda path, body, number: (401, b"") if path == "/health" else {}) as server:
-        managed(monkeypatch, server, seen)
-        code, _, _ = evaluate("--gguf", gguf, "--out", tmp_path / "out")
-    assert code == 2 and seen[-1] == "stopped"
-
-
-def test_death_of_our_own_server_is_told_with_its_last_words(tmp_path, monkeypatch):
-    gguf = tmp_path / "tiny.gguf"
-    gguf.write_bytes(b"GGUF")
-    answer = perfect_text(cases_of("full_coverage"))
-    # Every path answers three times, then never again.
-    with serving(lambda path, body, number: "close" if number > 2 else answer(path, body, number)) as server:
-        managed(monkeypatch, server, [])
-        code, _, err = evaluate("--gguf", gguf, "--format", "text", "--limit", 9, "--out", tmp_path / "out")
-    assert code == 2 and "out of memory, said llama-server" in err
-
-
-def finished_run(folder, *names):
-    run = folder / "runs" / "20251122_090000-sft-tiny"
-    (run / "gguf").mkdir(parents=True)
-    (run / "config.yaml").write_text("method: sft\n")
-    (run / "done.json").write_text("{}")
-    for name in names:
-        (run / "gguf" / name).write_bytes(b"GGUF")
-    return run
-
-
-def test_gguf_of_a_run_is_chosen_by_its_quantization(tmp_path, monkeypatch):
-    finished_run(tmp_path, "m-f16.gguf", "m-Q4_K_M.gguf")
-    monkeypatch.chdir(tmp_path)
-    path, home = run_gguf("", "q4_k_m")
-    assert path.name == "m-Q4_K_M.gguf" and home.parts[-2:] == ("20251122_090000-sft-tiny", "eval")
-
-
-def test_run_without_that_gguf_is_refused_with_the_command_that_makes_it(tmp_path, monkeypatch):
-    finished_run(tmp_path, "m-f16.gguf")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(CannotRun, match=r"no Q8_0 file \(there: m-f16.gguf\).*make gguf"):
-        run_gguf("", "Q8_0")
+    assert result["stopped"] == "interrupted" and len(result["records"]) == len(attempts_in(tmp_path)) == 3
 
 
 # ---------------------------------------------------------------- bad input

@@ -7,7 +7,7 @@ import pytest
 from evaluator.backends import BACKENDS, LlamaCpp, LmStudio, Ollama, OpenAI, Vllm
 from evaluator.conversation import ask_native, ask_text
 from evaluator.runner import attempt
-from evaluator.session import Settings, fixed, holds_text
+from evaluator.settings import Settings, fixed, holds_text
 from lib import transport
 from lib.grammar import text_grammar
 from lib.toolset import load_toolset
@@ -185,12 +185,11 @@ def test_retries_wait_longer_each_time():
 
 def test_dripping_reply_ends_at_its_deadline(monkeypatch):
     class Drip:
-        status_code, headers = 200, {}
+        status, headers = 200, {}
 
-        class raw:  # noqa: N801
-            @staticmethod
-            def read1(amount, decode_content):
-                return b" "
+        @staticmethod
+        def read1(amount, decode_content):
+            return b" "
 
     with pytest.raises(Fault, match="still coming"):
         transport._bytes_within(Drip, transport.time.monotonic() - 1)

@@ -68,9 +68,18 @@ def test_every_module_and_its_options_exist(document):
                 assert option in options, f"{module} has no {option}"
 
 
-@pytest.mark.parametrize(("setting", "module"), [("SFT_ARGS", "sft"), ("KTO_ARGS", "kto")])
+@pytest.mark.parametrize(
+    ("setting", "module"),
+    [
+        ("SFT_ARGS", "scripts.sft"),
+        ("KTO_ARGS", "scripts.kto"),
+        ("EVAL_ARGS", "evaluator"),
+        ("COMPARE_ARGS", "evaluator.compare"),
+        ("LADDER_ARGS", "evaluator.ladder"),
+    ],
+)
 def test_the_options_readme_passes_on_exist(setting, module):
-    options = help_of(f"scripts.{module}")
+    options = help_of(module)
     named = [
         flag
         for given in re.findall(rf'{setting}="([^"]+)"', text_of("README.md"))
