@@ -75,7 +75,7 @@ FLASH   := $(if $(filter cuda,$(PLATFORM)),.venv/.ready-flash-attn,$(error FLASH
 endif
 
 SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT OLD A B TEACHER TEACHER_URL COUNT FLOOR RUN QUANTS BACKEND MODEL PROMPTS TOOLS \
-  REPO METHOD GGUF PRIVATE UPDATE FILE Q WITH VAULT EXECUTE SFT_ARGS KTO_ARGS EVAL_ARGS COMPARE_ARGS LADDER_ARGS SERVE_ARGS ASK_ARGS \
+  REPO METHOD GGUF PRIVATE UPDATE FILE Q WITH VAULT EXECUTE SFT_ARGS KTO_ARGS PROBE_ARGS FIT_ARGS EVAL_ARGS COMPARE_ARGS LADDER_ARGS SERVE_ARGS ASK_ARGS \
   UPLOAD_ARGS INTERLEAVE_ARGS DEDUP_ARGS EXPORT_ARGS IMPORT_ARGS GENERATE_ARGS MUTATE_ARGS \
   DRY_RUN RESUME YES NPROC FSDP QUICK FLASH_ATTN PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
@@ -232,7 +232,13 @@ build/validated/%.json: datasets/%.jsonl configs/tools.json $(wildcard lib/*.py)
 # A .run file holds the path of the newest finished run of that method.
 # Training depends on data, recipe and flags, never on code: fixing a comment
 # must not cost GPU hours. Nothing below this section starts a training.
-.PHONY: sft kto
+.PHONY: sft kto fit probe
+fit: $(LIGHT) ## Will it fit? The memory of a training by part, from a config.json alone: SIZE=7b, MODEL=, FIT_ARGS=
+	$(PYTHON) -m scripts.fit --size $(SIZE) $(if $(MODEL),--model $(MODEL)) $(FIT_ARGS)
+
+probe: $(READY) ## Find the largest batch that fits here with real steps, and correct the forecast: PROBE_ARGS=
+	$(PYTHON) -m scripts.probe --platform $(PLATFORM) --size $(SIZE) $(if $(MODEL),--model $(MODEL)) $(PROBE_ARGS)
+
 sft: $(if $(DRY),dry-sft,$(STATE)/sft.run) ## Teach the tool calls (supervised): SIZE=7b, DRY_RUN=1, RESUME=1
 	@$(if $(DRY),:,echo "SFT run: $$(cat $(STATE)/sft.run)")
 

@@ -36,6 +36,18 @@ def longest_first(batches: list[list[int]], lengths: list[int]) -> list[list[int
     return batches
 
 
+def cut(rows, pieces: int, least: int = 1) -> list:
+    """The rows in so many consecutive parts of almost equal length; in fewer, where parts would be below `least`."""
+    pieces = max(1, min(pieces, len(rows) // least))
+    edges = [len(rows) * number // pieces for number in range(pieces + 1)]
+    return [rows[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+
+
+def can_be_halved(batches, pieces: int, least: int) -> bool:
+    """Whether twice as many pieces cut any of these batches further."""
+    return any(len(cut(rows, 2 * pieces, least)) > len(cut(rows, pieces, least)) for rows in batches)
+
+
 def file_order(rows: int, batch_size: int) -> list[list[int]]:
     """Every row index once in file order; a last row that would stand alone joins the batch before it."""
     edges = batch_edges(rows, batch_size)

@@ -10,6 +10,7 @@ from pathlib import Path
 from lib.errors import CannotRun
 
 PLATFORMS = ("cuda", "mlx", "cpu")
+TRAINERS = {"cpu": "torch", "cuda": "torch", "mlx": "mlx"}  # ends of the modules that train there
 FORMATS = ("native", "text")
 TOOLS_IN_PROMPT = ("none", "names", "full")
 REPORT_TO = ("none", "trackio", "wandb")
@@ -47,6 +48,9 @@ class Recipe:
     dtype: str
     log_every: int
     save_every: int
+    eval_fraction: float
+    eval_every: int
+    patience: int
     format: str
     tools_in_prompt: str
     seed: int
@@ -62,7 +66,6 @@ class SftConfig(Recipe):
     lora_rank: int
     lora_alpha: int
     lora_dropout: float
-    eval_fraction: float
     rows_per_tool: int
     names_per_tool: int
     whole_share: float
@@ -109,6 +112,8 @@ LIMITS = {
     "grad_accumulation": (lambda v: v >= 1, "1 or more"),
     "log_every": (lambda v: v >= 1, "1 or more"),
     "save_every": (lambda v: v >= 1, "1 or more"),
+    "eval_every": (lambda v: v >= 0, "0 or more"),
+    "patience": (lambda v: v >= 0, "0 or more"),
     "lora_rank": (lambda v: v >= 1, "1 or more"),
     "lora_alpha": (lambda v: v >= 1, "1 or more"),
     "lora_dropout": (lambda v: 0 <= v < 1, "0 or more and less than 1"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
 import mlx.nn as nn
 
 from lib import runs
+from lib.batches import file_order
 from lib.cli import progress
 from lib.kto_loss import needs_kl
 from lib.kto_plan import check_start, epoch_order, partners, planned_batches, swap_completion
@@ -16,6 +18,7 @@ from lib.loss_mlx import kto_losses, make_batch, row_logps, sft_loss
 from lib.model_mlx import DTYPES, load_adapter, load_base, read_weights, save_adapter
 from lib.references import reference_file, remembered
 from lib.rendering import Rendered
+from lib.sentinel import is_saturated
 from lib.training_mlx import Loop, Meter, Steps, added, run_training
 
 
@@ -79,8 +82,8 @@ class KtoGradients:
 
     def __call__(self, group, meter, watcher):
         total, summed = 0.0, None
-        for indices in group:
-            loss, ratios, kl = self.objective(indices, 1 / len(group))
+        for indices, share in group:
+            loss, ratios, kl = self.objective(indices, share)
             (value, rewards, policy), found = nn.value_and_grad(self.model, loss)()
             summed = added(summed, found)
             mx.eval(value, rewards, policy, summed)
@@ -112,6 +115,7 @@ class KtoGradients:
     def record(self, meter, indices: list[int], rewards: list[float], policy: list[float], kl: float) -> None:
         """Means for the log under trl's names: kl, rewards/chosen, rewards/rejected, rewards/margins, logps/..."""
         meter.add("kl", kl)
+        meter.add("saturated", sum(is_saturated(reward, kl, self.config.beta) for reward in rewards) / len(rewards))
         means = {}
         for name, label in (("chosen", True), ("rejected", False)):
             places = [place for place, i in enumerate(indices) if self.pairs.desirable[i] is label]
@@ -133,13 +137,19 @@ def make_loop(model, job) -> Loop:
     steps = Steps(
         lambda epoch: epoch_order(batches, job.config, epoch), max(1.0, job.config.epochs), job.config.grad_accumulation
     )
-    return Loop(job, model, steps, gradients)
+    return Loop(job, model, steps, gradients, least_rows=2)  # KL is estimated from the rows of a part
 
 
 def train(job) -> dict:
     """Train from the SFT adapter on job.rows, save final_model, and return the figures for done.json."""
     model = load_adapter(load_base(job.base, DTYPES[job.config.dtype]), job.adapter)
     loop = make_loop(model, job)
+    if job.held_out and job.config.eval_every:
+        held = replace(job, rows=job.held_out, desirable=list(job.held_desirable))
+        batches = file_order(len(held.rows), held.config.batch_size)
+        pairs = Pairs(held.rows, held.desirable, batches, held.tokenizer.pad_token_id)
+        measure = KtoGradients(model, pairs, known_reference(model, pairs, held), held.config, must_start_at_zero=False)
+        loop.held_out_loss = lambda: evaluated(measure, batches)["loss"]
     seconds = run_training(loop)
     save_adapter(model, job.tokenizer, job.run / "final_model")
     last = defaultdict(lambda: None, loop.last)
@@ -149,6 +159,7 @@ def train(job) -> dict:
         "kl": last["kl"],
         "rewards/margins": last["rewards/margins"],
         "seconds": round(seconds, 1),
+        **loop.early.figures(),
     }
 
 
@@ -160,7 +171,12 @@ def evaluate(job, adapter: Path) -> dict:
     pairs = Pairs(job.rows, job.desirable, batches, job.tokenizer.pad_token_id)
     reference = known_reference(model, pairs, job)
     read_weights(model, adapter)
-    gradients, meter = KtoGradients(model, pairs, reference, job.config, must_start_at_zero=False), Meter()
+    return evaluated(KtoGradients(model, pairs, reference, job.config, must_start_at_zero=False), batches)
+
+
+def evaluated(gradients: KtoGradients, batches: list[list[int]]) -> dict:
+    """Means over the batches of loss, kl, rewards and log-probabilities; and how many rows there were."""
+    meter = Meter()
     for indices in progress(batches, desc="Evaluating", unit="batch"):
         loss, _, kl = gradients.objective(indices, 1.0)
         value, rewards, policy = loss()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from datasets import Dataset
 from trl import KTOConfig, KTOTrainer
 
 from lib import runs
+from lib.batches import file_order
 from lib.cli import progress
 from lib.distributed_torch import first_alone, inside, whole_state
 from lib.kto_loss import needs_kl
@@ -18,20 +20,14 @@ from lib.loss_torch import branch_logps, kto_losses, row_logps, sft_loss
 from lib.model_torch import check_trainer, prepared, read_weights, save_adapter
 from lib.references import reference_file, remembered
 from lib.rendering import Rendered
-from lib.training_torch import (
-    MetricsCallback,
-    PlannedMixin,
-    StopCallback,
-    arguments,
-    open_metrics,
-    run_training,
-    tensors,
-)
+from lib.sentinel import is_saturated
+from lib.training_torch import PlannedMixin, arguments, run_training, tensors
 
 
 class PlannedKtoTrainer(PlannedMixin, KTOTrainer):
     """trl's KTOTrainer on our rendered rows, batches and losses; its own dataset preparation is skipped."""
 
+    least_rows = 2  # of a part: KL is estimated from its rows
     counter = None
     must_start_at_zero = True
     reference_file = None
@@ -62,6 +58,8 @@ class PlannedKtoTrainer(PlannedMixin, KTOTrainer):
         """Means for the log under trl's names: kl, rewards/chosen, rewards/rejected, rewards/margins, logps/..."""
         store = self._metrics["train" if model.training else "eval"]
         store["kl"].append(kl.item())
+        flat = [is_saturated(reward, store["kl"][-1], self.config.beta) for reward in rewards.tolist()]
+        store["saturated"].append(sum(flat) / len(flat))
         for name, rows in (("chosen", desirable), ("rejected", ~desirable)):
             if rows.any():
                 store[f"rewards/{name}"].append(rewards[rows].mean().item())
@@ -171,17 +169,24 @@ def make_trainer(model, tokenizer, job) -> PlannedKtoTrainer:
     return trainer
 
 
+def held_out_loss(model, job):
+    """A function: the mean loss on the held-out rows, against the model as it is now; None where none is asked for."""
+    if not (job.held_out and job.config.eval_every):
+        return None
+    batches = file_order(len(job.held_out), job.config.batch_size)
+    collate = Collator(job.held_out, job.held_desirable, batches, job.tokenizer.pad_token_id, job.config)
+    with first_alone():
+        add_reference(model, collate, batches, replace(job, rows=job.held_out))
+    return lambda: evaluated(model, collate, batches, job.config)["loss"]
+
+
 def train(job) -> dict:
     """Train from the SFT adapter on job.rows, save final_model, and return the figures for done.json."""
     model = prepared(job, job.adapter)
     trainer = make_trainer(model, job.tokenizer, job)
+    trainer.held_out_loss = held_out_loss(model, job)
     check_trainer(trainer, job)
-    metrics, stop = open_metrics(job.run), StopCallback()
-    watcher = MetricsCallback(metrics, job.platform, "kto")
-    trainer.counter = watcher.count
-    trainer.add_callback(watcher)
-    trainer.add_callback(stop)
-    seconds = run_training(trainer, stop, metrics, job.run, job.resume)
+    seconds = run_training(trainer, job)
     save_adapter(model, job.tokenizer, job.run / "final_model", whole_state(trainer))
     history = trainer.state.log_history
     last = defaultdict(lambda: None, **next((row for row in reversed(history) if "rewards/margins" in row), {}))
@@ -191,10 +196,10 @@ def train(job) -> dict:
         "kl": last["kl"],
         "rewards/margins": last["rewards/margins"],
         "seconds": round(seconds, 1),
+        **trainer.early.figures(),
     }
 
 
-@torch.no_grad()
 def evaluate(job, adapter: Path) -> dict:
     """Mean loss, KL and rewards of the adapter over the rows, against the SFT adapter that KTO starts from."""
     model = prepared(job, job.adapter)
@@ -205,6 +210,7 @@ def evaluate(job, adapter: Path) -> dict:
     return evaluated(model, collate, batches, job.config)
 
 
+@torch.no_grad()
 def evaluated(model, collate: Collator, batches: list[list[int]], config) -> dict:
     """Means over the batches: loss, kl, rewards of both labels and their margin; and how many rows there were."""
     device, found = next(model.parameters()).device, defaultdict(list)

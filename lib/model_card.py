@@ -136,7 +136,8 @@ def opening(card: Card) -> str:
 
 def training(card: Card) -> str:
     """Base, data, recipe and losses of every run on the way, the first one first."""
-    parts = [f"Base: `{base_id(card.run) or 'own folder'}`, sha256 of its config `{card.run.get('base_digest')}`."]
+    digest = card.run.get("base_digest")
+    parts = [f"Base: `{base_id(card.run) or 'own folder'}`, sha256 of config and samples of its weights `{digest}`."]
     for name, manifest, done in reversed(card.trainings):
         settings = ", ".join(f"{key} {value}" for key, value in manifest["settings"].items())
         lines = [f"**{manifest['method'].upper()}** (`{name}`, size {manifest['size']}, on {manifest['platform']})", ""]

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, set_seed
 
 from lib.config import TARGETS
+from lib.disk import whole_folder
 from lib.errors import CannotRun
 from lib.fast_torch import speed_up
 from lib.probe_torch import choose_dtype
@@ -102,7 +103,6 @@ def save_adapter(model, tokenizer, folder: Path, state: dict | None = None) -> N
     state: the weights, where the model itself has only shards of them.
     """
     if is_first():
-        part = folder.with_name(folder.name + ".part")
-        model.save_pretrained(part, selected_adapters=["default"], state_dict=state)
-        tokenizer.save_pretrained(part)
-        part.replace(folder)
+        with whole_folder(folder) as part:
+            model.save_pretrained(part, selected_adapters=["default"], state_dict=state)
+            tokenizer.save_pretrained(part)

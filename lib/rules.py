@@ -228,6 +228,21 @@ RULES: dict[str, Rule] = {
         "FSDP2 spreads a model over several processes, and there is one",
         "NPROC=2 or more",
     ),
+    "evaluation-in-shards": Rule(
+        lambda s: s.sharded and s.config.eval_every > 0,
+        "eval_every is {s.config.eval_every}, and FSDP2 has the weights in shards during the training",
+        "--eval-every 0",
+    ),
+    "patience-without-evaluations": Rule(
+        lambda s: s.config.patience > 0 and s.config.eval_every == 0,
+        "patience is {s.config.patience}, but nothing is measured during the training",
+        "--eval-every 50, or --patience 0",
+    ),
+    "evaluations-without-rows": Rule(
+        lambda s: s.config.eval_every > 0 and s.config.eval_fraction == 0,
+        "eval_every is {s.config.eval_every}, but no row is held out to measure",
+        "--eval-fraction 0.05, or --eval-every 0",
+    ),
     "processes-on-mlx": Rule(
         lambda s: s.platform == "mlx" and s.processes > 1,
         "several processes train with torch only, and PLATFORM is mlx",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -57,18 +58,23 @@ def create(method: str, size: str, manifest: dict, root: Path = RUNS) -> Path:
     """A new run directory with its config.yaml; two runs started in the same second get two directories."""
     import yaml
 
-    root.mkdir(parents=True, exist_ok=True)
     moment = time.time()
-    while True:
-        stamp = datetime.datetime.fromtimestamp(moment).strftime("%Y%m%d_%H%M%S")
-        run = root / f"{stamp}-{method}-{size}"
-        try:
-            run.mkdir()
-            break
-        except FileExistsError:
-            moment += 1
-    for part in ("checkpoints", "logs"):
-        (run / part).mkdir()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        while True:
+            stamp = datetime.datetime.fromtimestamp(moment).strftime("%Y%m%d_%H%M%S")
+            run = root / f"{stamp}-{method}-{size}"
+            try:
+                run.mkdir()
+                break
+            except FileExistsError:
+                moment += 1
+        for part in ("checkpoints", "logs"):
+            (run / part).mkdir()
+    except OSError as error:
+        raise CannotRun(
+            f"{root}: a run's folder cannot be made ({error.strerror}). Work in a folder that you can write to."
+        ) from error
     write_text(run / "config.yaml", yaml.safe_dump({"method": method, "size": size, **manifest}, sort_keys=False))
     return run
 
@@ -96,10 +102,12 @@ def read_done(run: Path) -> dict:
     return json.loads((run / "done.json").read_text(encoding="utf-8"))
 
 
-def newest(method: str | None = None, size: str | None = None, finished: bool = True, root: Path = RUNS) -> Path | None:
-    """The newest run of a method and size that is finished (or unfinished); None when there is none."""
+def newest(
+    method: str | None = None, size: str | None = None, finished: bool | None = True, root: Path = RUNS
+) -> Path | None:
+    """The newest run of a method and size that is finished (False: unfinished, None: either); None without one."""
     for run in sorted(root.glob("*-*-*"), reverse=True):
-        if not (run / "config.yaml").is_file() or is_finished(run) != finished:
+        if not (run / "config.yaml").is_file() or (finished is not None and is_finished(run) != finished):
             continue
         if method and f"-{method}-" not in run.name:
             continue
@@ -126,36 +134,28 @@ def finished_run(name, method: str | None = None, root: Path = RUNS) -> Path:
 
 
 class Lock:
-    """Keeps two trainings out of one run directory; a lock whose process is gone is taken over."""
+    """Keeps two trainings out of one run directory. The system drops it with the process, so none is ever stale."""
 
     def __init__(self, run: Path):
         self.path = run / "lock"
 
     def __enter__(self):
+        from filelock import FileLock, Timeout
+
+        self.lock = FileLock(self.path)
         try:
-            handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            owner = self.path.read_text(encoding="utf-8").strip()
-            if owner.isdigit() and is_alive(int(owner)):
-                raise CannotRun(f"{self.path.parent}: process {owner} is training in it. Wait, or stop it.") from None
-            self.path.unlink(missing_ok=True)
-            return self.__enter__()
-        with os.fdopen(handle, "w") as file:
-            file.write(str(os.getpid()))
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            owner = self.path.read_text(encoding="utf-8").strip() or "another"
+            raise CannotRun(f"{self.path.parent}: process {owner} is training in it. Wait, or stop it.") from None
+        with contextlib.suppress(OSError):  # Windows locks the file's content, too
+            self.path.write_text(str(os.getpid()), encoding="utf-8")
         return self
 
     def __exit__(self, *_):
-        self.path.unlink(missing_ok=True)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
+        self.lock.release()
 
 
 class Metrics:
@@ -163,30 +163,44 @@ class Metrics:
 
     def __init__(self, run: Path):
         logs = run / "logs"
-        latest = logs / "training_latest.jsonl"
-        if latest.exists():  # a resumed run goes on in its log
-            path = latest.resolve()
-        else:
-            path = logs / f"training_{datetime.datetime.now().strftime('%Y%m%d_%H%M%S')}.jsonl"
-            path.touch()
-            latest.symlink_to(path.name)
-        self.path = path
-        self.handle = open(path, "a", encoding="utf-8")  # noqa: SIM115 - lives as long as the training
+        stamp = datetime.datetime.now().strftime("%Y%m%d_%H%M%S")
+        self.path = max(logs.glob("training_2*.jsonl"), default=logs / f"training_{stamp}.jsonl")  # one log a run
+        self.open()
 
-    def drop_after(self, step: int) -> None:
-        """Forget rows beyond the checkpoint that a resumed run starts from, so that steps stay unique."""
-        rows = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+    def open(self) -> None:
+        """Go on at the end of the log, and see that the link leads to it."""
+        self.handle = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 - lives as long as the training
+        latest = self.path.with_name("training_latest.jsonl")
+        if not latest.exists() or not latest.samefile(self.path):
+            latest.unlink(missing_ok=True)
+            try:
+                latest.symlink_to(self.path.name)
+            except OSError:  # Windows lets only some users make symbolic links
+                os.link(self.path, latest)
+
+    def drop_after(self, step: int) -> list[dict]:
+        """Forget rows beyond the checkpoint that a resumed run starts from, so that steps stay unique; the others."""
+        kept = [row for row in rows_of(self.path) if row["step"] <= step]
         self.handle.close()
-        kept = [row for row in rows if row["step"] <= step]
         write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
-        self.handle = open(self.path, "a", encoding="utf-8")  # noqa: SIM115
+        self.open()
+        return kept
 
     def write(self, step: int, **values) -> dict:
-        """The row that was written: step, timestamp (UTC), then the values; floats rounded to 9 digits."""
+        """The row that was written: step, timestamp (UTC), then the values; 9 digits of a float name any float32."""
         row = {"step": step, "timestamp": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
-        row.update({name: round(v, 9) if isinstance(v, float) else v for name, v in values.items()})
+        row.update({name: float(f"{v:.9g}") if isinstance(v, float) else v for name, v in values.items()})
         append_row(self.handle, row)
         return row
 
     def close(self) -> None:
         self.handle.close()
+
+
+def rows_of(log: Path) -> list[dict]:
+    """The rows of a metrics log; a line that was cut short by a kill or a full disk is left out."""
+    rows = []
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            rows.append(json.loads(line))
+    return [row for row in rows if isinstance(row, dict) and "step" in row]

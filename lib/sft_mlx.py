@@ -30,7 +30,7 @@ def gradients_of(model, rows: list[Rendered], pad_id: int):
 
     def gradients(group, meter, watcher):
         total, summed = 0.0, None
-        batches = [batch_of([rows[i] for i in indices], pad_id) for indices in group]
+        batches = [batch_of([rows[i] for i in indices], pad_id) for indices, _ in group]
         count = max(1, sum(batch.labels for batch in batches))
         for batch in batches:
             watcher.count(batch.tokens)
@@ -60,6 +60,13 @@ def mean_loss(model, rows: list[Rendered], pad_id: int, batch_size: int) -> floa
     return total / count
 
 
+def held_out_loss(model, job) -> float:
+    """The loss on the held-out rows in the middle of a training."""
+    loss = mean_loss(model, job.held_out, job.tokenizer.pad_token_id, job.config.batch_size)
+    model.train()
+    return loss
+
+
 def make_loop(model, job) -> Loop:
     """The training of job.rows, with its length-grouped plan."""
     config, lengths = job.config, [len(row.input_ids) for row in job.rows]
@@ -76,6 +83,8 @@ def train(job) -> dict:
     """Train an adapter on job.rows, save it as final_model, and return the figures for done.json."""
     model = add_lora(load_base(job.base, DTYPES[job.config.dtype]), job.config)
     loop = make_loop(model, job)
+    if job.held_out:
+        loop.held_out_loss = partial(held_out_loss, model, job)
     seconds = run_training(loop)
     eval_loss = mean_loss(model, job.held_out, job.tokenizer.pad_token_id, job.config.batch_size)
     save_adapter(model, job.tokenizer, job.run / "final_model")
@@ -86,6 +95,7 @@ def train(job) -> dict:
         "eval_loss": eval_loss,
         "seconds": round(seconds, 1),
         "tokens_per_s": round(tokens / seconds, 1),
+        **loop.early.figures(),
     }
 
 

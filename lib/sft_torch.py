@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,15 +15,7 @@ from lib.distributed_torch import inside, run_inside, whole_state
 from lib.loss_torch import label_logps
 from lib.model_torch import check_trainer, prepared, save_adapter
 from lib.rendering import IGNORED, Rendered
-from lib.training_torch import (
-    MetricsCallback,
-    PlannedMixin,
-    StopCallback,
-    arguments,
-    open_metrics,
-    run_training,
-    tensors,
-)
+from lib.training_torch import PlannedMixin, arguments, run_training, tensors
 
 
 class CompletionTrainer(PlannedMixin, SFTTrainer):
@@ -118,12 +111,9 @@ def train(job) -> dict:
     model = prepared(job)
     trainer = make_trainer(model, job.tokenizer, job.rows, job.config, job.run, job.platform, job.resume)
     check_trainer(trainer, job)
-    metrics, stop = open_metrics(job.run), StopCallback()
-    watcher = MetricsCallback(metrics, job.platform, "sft")
-    trainer.counter = watcher.count
-    trainer.add_callback(watcher)
-    trainer.add_callback(stop)
-    seconds = run_training(trainer, stop, metrics, job.run, job.resume)
+    if job.held_out:
+        trainer.held_out_loss = partial(mean_loss, model, job.tokenizer, job.held_out, job.config.batch_size)
+    seconds = run_training(trainer, job)
     eval_loss = run_inside(trainer, mean_loss, model, job.tokenizer, job.held_out, job.config.batch_size)
     save_adapter(model, job.tokenizer, job.run / "final_model", whole_state(trainer))
     tokens = sum(len(row.input_ids) for row in job.rows) * job.config.epochs
@@ -133,6 +123,7 @@ def train(job) -> dict:
         "eval_loss": eval_loss,
         "seconds": round(seconds, 1),
         "tokens_per_s": round(tokens / seconds, 1),
+        **trainer.early.figures(),
     }
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-import shlex
 import shutil
 import sys
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from importlib import import_module, util
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,14 @@ from typing import Any
 import click
 
 from lib import kto_advice, launch, rules, runs
+from lib.checkpoints import checkpoints
 from lib.cli import log, option, progress, yes_option
-from lib.config import METHODS, PLATFORMS, Recipe, advice, describe
+from lib.config import METHODS, PLATFORMS, TRAINERS, Recipe, advice, describe
 from lib.errors import CannotRun
+from lib.held_out import split
 from lib.ranks import is_first
+from lib.resumption import base_digest, open_run
 
-TRAINERS = {"cpu": "torch", "cuda": "torch", "mlx": "mlx"}
 ADAPTERS = {"torch": "adapter_model.safetensors", "mlx": "adapters.safetensors"}  # PEFT's form and mlx-lm's
 MINIMUM_FREE_GB = 2  # checkpoints of a tiny run; a 7b adapter with its optimizer takes about 1 GB
 KINDS = {"int": int, "float": float, "bool": bool, "str": str}
@@ -30,8 +31,9 @@ KINDS = {"int": int, "float": float, "bool": bool, "str": str}
 @dataclass(frozen=True)
 class Job:
     """Everything a trainer needs. rows: Rendered, in file order; desirable: one bool a row (KTO); held_out: for the
-    evaluation loss (SFT); adapter: the SFT run's final_model that KTO starts from; evaluated: an adapter to
-    measure instead of training one; processes: how many train together; sharded: with the weights spread over them."""
+    evaluation loss, with held_desirable; adapter: the SFT run's final_model that KTO starts from; evaluated: an adapter
+    to measure instead of training one; processes: how many train together; sharded: with the weights spread over them.
+    """
 
     method: str
     platform: str
@@ -47,6 +49,7 @@ class Job:
     evaluated: Path | None = None
     processes: int = 1
     sharded: bool = False
+    held_desirable: tuple[bool, ...] | list[bool] = ()
 
 
 def recipe_comments(method: str) -> dict[str, str]:
@@ -138,14 +141,6 @@ def render_rows(examples: list, tokenizer, config: Recipe) -> tuple[list, list, 
     return rows, kept, too_long
 
 
-def is_held_out(example, share: float) -> bool:
-    """Whether the example belongs to the held-out share; a prompt goes to one side with all its rows, by its digest."""
-    from lib.rendering import shown_text
-
-    digest = hashlib.sha256(shown_text(example).encode()).digest()
-    return int.from_bytes(digest[:4], "big") < share * 2**32
-
-
 def spread(examples: list, per_tool: int, seed: int) -> tuple[list, list]:
     """(the examples, at most per_tool of them, drawn with the seed, for each tool that is called first or for none,
     those left out); 0 takes all.
@@ -203,36 +198,6 @@ def template_digest(tokenizer) -> str:
     return hashlib.sha256((tokenizer.chat_template or "").encode()).hexdigest()
 
 
-def manifest(config: Recipe, facts: dict) -> dict:
-    """What config.yaml of a run holds."""
-    return {
-        "settings": asdict(config),
-        **facts,
-        "command": shlex.join(["python", "-m", *sys.orig_argv[2:]]),
-        **runs.provenance(),
-    }
-
-
-def open_run(method: str, size: str, config: Recipe, facts: dict, resume: bool) -> Path:
-    """A new run directory, or with resume the newest unfinished one whose settings are the same."""
-    if not resume:
-        return runs.create(method, size, manifest(config, facts))
-    run = runs.newest(method, size, finished=False)
-    if run is None:
-        raise CannotRun(f"no unfinished {method} run of size {size} to go on with. Start one: make {method}.")
-    old = runs.read_manifest(run)
-    now = {"settings": asdict(config), **facts}
-    changed = [name for name in now if name != "settings" and old.get(name) != now[name]]
-    changed += [
-        f"{k} {old['settings'].get(k)} -> {v}" for k, v in now["settings"].items() if old["settings"].get(k) != v
-    ]
-    if changed:
-        raise CannotRun(
-            f"{run} cannot be resumed, these have changed: {', '.join(changed)}. Start anew: make {method}."
-        )
-    return run
-
-
 def preflight(method: str, platform: str, size: str, lines: list[str], remarks: list[str], yes: bool) -> None:
     """Show what will run; CannotRun when it cannot; ask before the start in an interactive terminal."""
     free = shutil.disk_usage(".").free / 1e9
@@ -271,19 +236,18 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
     template = template_for(config.tools_in_prompt, size.template) if size.template else None
     tokenizer = import_module("lib.tokenizer_torch").load_tokenizer(base, template)
     rows, kept, too_long = render_rows(examples, tokenizer, config)
-    held_out: list = []
+    desirable = [example.label is not False for example in kept]
+    training, apart = split(kept, config.eval_fraction, method == "kto")
+    held_out, held_desirable = [rows[i] for i in apart], [desirable[i] for i in apart]
+    rows, desirable = [rows[i] for i in training], [desirable[i] for i in training]
     if method == "sft":
-        apart = [is_held_out(example, config.eval_fraction) for example in kept]
-        held_out = [row for row, out in zip(rows, apart, strict=True) if out]
-        kept = [example for example, out in zip(kept, apart, strict=True) if not out]
-        rows = [row for row, out in zip(rows, apart, strict=True) if not out]
         rows = shorten(rows, config.whole_share, config.seed)
         rows = thin_context(rows, config.context_share, config.seed)
         rows += name_rows(left, tokenizer, config)
     facts = {
         "platform": platform,
         "base": model or size.base,
-        "base_digest": runs.digest_file(base / "config.json"),
+        "base_digest": base_digest(base),
         "licence": size.licence,
         "data": {path: runs.digest_file(path) for path in data},
         "template_digest": template_digest(tokenizer),
@@ -311,7 +275,7 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
         return None
     run = evaluated or worker or open_run(method, size_name, config, facts, resume)
     job = Job(method, platform, config, run, base, tokenizer, rows, held_out, desirable, adapter, resume, evaluated)
-    return replace(job, processes=processes, sharded=sharded)
+    return replace(job, processes=processes, sharded=sharded, held_desirable=held_desirable)
 
 
 def check_labels(method: str, examples: list) -> None:
@@ -356,7 +320,9 @@ def execute(job: Job, run_file: str | None) -> Path:
     with runs.Lock(job.run):
         log(f"Run: {job.run}")
         try:
-            if job.processes > 1:
+            if runs.is_finished(job.run):
+                pass  # all that was lost is the news of it
+            elif job.processes > 1:
                 launch.train(job)
             else:
                 runs.finish(job.run, trainer(job.method, job.platform).train(job))
@@ -377,9 +343,7 @@ def adapter_folder(place, platform: str) -> Path | None:
     """
     if place is None:
         return None
-    kept = [path for path in Path(place).glob("checkpoints/checkpoint-*") if path.name.split("-")[1].isdigit()]
-    kept.sort(key=lambda path: -int(path.name.split("-")[1]))
-    folders = [Path(place), Path(place) / "final_model", *kept]
+    folders = [Path(place), Path(place) / "final_model", *checkpoints(Path(place))]
     found = next((folder for folder in folders if (folder / "adapter_config.json").is_file()), None)
     if found is None:
         raise CannotRun(f"{place}: holds no adapter, neither final_model nor a checkpoint. Name a run: runs/<name>.")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections import defaultdict
 from importlib import import_module
@@ -18,16 +17,19 @@ import mlx.optimizers as optim
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from lib import runs
+from lib.batches import can_be_halved, cut
+from lib.checkpoints import last_good, rotate, seal, set_aside
 from lib.cli import log, progress
-from lib.disk import sha256, whole_folder
+from lib.disk import whole_folder
 from lib.errors import CannotRun
 from lib.jsonl import write_json
-from lib.model_mlx import WEIGHTS, read_weights, write_adapter
+from lib.model_mlx import read_weights, write_adapter
 from lib.schedule import rate_share
-from lib.watching import Stop, Watcher
+from lib.sentinel import Collapse, Sentinel, broken_weights, report
+from lib.stopping import BEST, EarlyStop
+from lib.watching import Stop, Watcher, say_smaller
 
 OPTIMIZER, STATE = "optimizer.safetensors", "trainer_state.json"
-KEPT = 2  # checkpoints
 
 
 class Steps:
@@ -68,7 +70,9 @@ class Meter:
         return found
 
     def state(self) -> dict:
-        return {"losses": self.losses, "figures": dict(self.figures), "total": self.total}
+        """A copy, for a checkpoint or to go back to."""
+        figures = {name: list(values) for name, values in self.figures.items()}
+        return {"losses": list(self.losses), "figures": figures, "total": self.total}
 
     def restore(self, state: dict) -> None:
         self.losses, self.total = state["losses"], state["total"]
@@ -81,36 +85,46 @@ def added(one, other):
 
 
 class Loop:
-    """Optimizer steps over LoRA matrices. gradients(group, meter, watcher) gives a step's (loss, gradients)."""
+    """Optimizer steps over LoRA matrices.
 
-    def __init__(self, job, model, steps: Steps, gradients):
+    gradients(group, meter, watcher) gives (loss, gradients) of a step's group, a list of (rows of a micro-batch, its
+    share of the step); held_out_loss(): the loss on the held-out rows, or None; least_rows: of a micro-batch that is
+    cut because memory was full.
+    """
+
+    def __init__(self, job, model, steps: Steps, gradients, least_rows: int = 1):
         self.job, self.model, self.steps, self.gradients = job, model, steps, gradients
         weight_decay = job.config.weight_decay
         self.optimizer = optim.AdamW(learning_rate=0.0, weight_decay=weight_decay, bias_correction=True)
         self.optimizer.init(model.trainable_parameters())
         self.meter, self.step = Meter(), 0
         self.last: dict = {}
+        self.early, self.held_out_loss = EarlyStop(job.config.eval_every, job.config.patience), None
+        self.pieces, self.least_rows = 1, least_rows
 
     def run(self, watcher: Watcher, stop: Stop, report) -> None:
-        """Train to the end, or to the step in which the user asked to stop (then KeyboardInterrupt)."""
+        """Train to the end, to an early stop, or to the step in which the user asked to stop (KeyboardInterrupt)."""
         config = self.job.config
         for step in progress(range(self.step, self.steps.total), desc=self.job.method.upper(), unit="step"):
+            if self.early.stopped:
+                break
             rate, norm = self.advance(step, watcher)
-            if self.step % config.log_every == 0 or self.step == 1:
+            found = self.evaluate()
+            if self.step % config.log_every == 0 or self.step == 1 or found:
                 epoch = self.step / self.steps.per_epoch
-                self.last = self.meter.drain() | {"grad_norm": norm, "learning_rate": rate, "epoch": epoch}
+                self.last = self.meter.drain() | {"grad_norm": norm, "learning_rate": rate, "epoch": epoch} | found
                 watcher.write(self.step, self.last, mx.get_peak_memory() / 1e9)
                 report(self.step, self.last)
-            if self.step % config.save_every == 0 or self.step == self.steps.total or stop.stopped:
+            ends = self.step == self.steps.total or self.early.stopped
+            if self.step % config.save_every == 0 or ends or stop.stopped:
                 self.save()
-            if stop.stopped and self.step < self.steps.total:
+            if stop.stopped and not ends:
                 raise KeyboardInterrupt
 
     def advance(self, step: int, watcher: Watcher) -> tuple[float, float]:
         """One optimizer step; (its learning rate, the norm of its gradients before clipping)."""
-        mx.random.seed(self.job.config.seed * 1_000_003 + step)  # dropout needs no saved state that way
         rate = self.job.config.learning_rate * rate_share(self.job.config, self.steps.total, step)
-        loss, gradients = self.gradients(self.steps.group(step), self.meter, watcher)
+        loss, gradients = self.gradients_of_step(step, watcher)
         gradients, norm = optim.clip_grad_norm(gradients, self.job.config.max_grad_norm)
         self.optimizer.learning_rate = rate
         self.optimizer.update(self.model, gradients)
@@ -120,46 +134,75 @@ class Loop:
         self.step = step + 1
         return rate, norm.item()
 
+    def gradients_of_step(self, step: int, watcher: Watcher):
+        """(loss, gradients); when memory is full, once more with micro-batches half as large and twice as many."""
+        while True:
+            mx.random.seed(self.job.config.seed * 1_000_003 + step)  # dropout needs no saved state that way
+            kept = self.meter.state()
+            group = self.steps.group(step)
+            parts = [
+                (part, len(part) / len(rows) / len(group))
+                for rows in group
+                for part in cut(rows, self.pieces, self.least_rows)
+            ]
+            try:
+                return self.gradients(parts, self.meter, watcher)
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or not can_be_halved(group, self.pieces, self.least_rows):
+                    raise
+            self.meter.restore(kept)
+            self.halve()
+
+    def halve(self) -> None:
+        """Twice as many parts from now on, said aloud."""
+        self.pieces *= 2
+        mx.clear_cache()
+        say_smaller(self.step + 1, self.job.config, self.pieces, self.least_rows)
+
+    def evaluate(self) -> dict:
+        """The evaluation loss when it is due; the best adapter so far is kept in the run's folder best/."""
+        if self.held_out_loss is None or not self.early.is_due(self.step, self.steps.total):
+            return {}
+        loss = self.held_out_loss()
+        if self.early.see(self.step, loss):
+            with whole_folder(self.job.run / BEST) as part:
+                write_adapter(self.model, part)
+        return {"eval_loss": loss}
+
     def save(self) -> None:
-        """checkpoints/checkpoint-N, whole or not at all; older ones beyond KEPT go."""
-        folder = self.job.run / "checkpoints"
-        with whole_folder(folder / f"checkpoint-{self.step}") as part:
+        """checkpoints/checkpoint-N, whole or not at all, with a digest of every file; older ones beyond two go."""
+        weights = [value for _, value in tree_flatten(self.model.trainable_parameters())]
+        if not all(mx.isfinite(value).all().item() for value in weights):
+            raise Collapse(broken_weights(self.step, self.job.config))
+        with whole_folder(self.job.run / "checkpoints" / f"checkpoint-{self.step}") as part:
             write_adapter(self.model, part)
             mx.save_safetensors(str(part / OPTIMIZER), dict(tree_flatten(self.optimizer.state)))
             state = {"global_step": self.step, "max_steps": self.steps.total, "meter": self.meter.state()}
-            digests = {name: sha256(part / name) for name in (WEIGHTS, OPTIMIZER)}
-            write_json(part / STATE, state | {"last": self.last, "files": digests})
-        for old in checkpoints(self.job.run)[KEPT:]:
-            shutil.rmtree(old)
+            state |= {"last": self.last, "pieces": self.pieces, "early": self.early.state()}
+            write_json(part / STATE, state)
+            seal(part)
+        rotate(self.job.run)
 
     def load(self, folder: Path) -> None:
         """Go on from a checkpoint; OSError, ValueError, KeyError, RuntimeError or CannotRun when it is damaged."""
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        for name, digest in state["files"].items():
-            if sha256(folder / name) != digest:
-                raise ValueError(f"{name} is not what was written")
         optimizer = tree_unflatten(list(mx.load(str(folder / OPTIMIZER)).items()))
         mx.eval(optimizer)
         read_weights(self.model, folder)
         self.optimizer.state = optimizer
         self.meter.restore(state["meter"])
-        self.step, self.last = state["global_step"], state["last"]
-
-
-def checkpoints(run: Path) -> list[Path]:
-    """The run's whole checkpoints, newest first."""
-    found = [path for path in (run / "checkpoints").glob("checkpoint-*") if path.name.rsplit("-", 1)[-1].isdigit()]
-    return sorted(found, key=lambda path: -int(path.name.rsplit("-", 1)[-1]))
+        self.early.restore(state["early"])
+        self.step, self.last, self.pieces = state["global_step"], state["last"], state["pieces"]
 
 
 def resume(loop: Loop, run: Path) -> None:
     """Bring the loop to the newest checkpoint that can be read; a damaged one is set aside, which is said."""
-    for folder in checkpoints(run):
+    while folder := last_good(run):
         try:
             return loop.load(folder)
         except (OSError, ValueError, KeyError, RuntimeError, CannotRun) as error:
             log(f"{folder} is damaged ({error}); going back to the one before.")
-            folder.rename(folder.with_name(folder.name.replace("checkpoint-", "broken-")))
+            set_aside(folder, "broken")
     log("No checkpoint yet: starting from the first step.")
 
 
@@ -184,14 +227,17 @@ def run_training(loop: Loop) -> float:
         import_module("mlx_lm.tuner.trainer").grad_checkpoint(loop.model.layers[0])
     if mx.metal.is_available():
         mx.set_wired_limit(mx.device_info()["max_recommended_working_set_size"])
+    sentinel = Sentinel(job.method, job.config)
     if job.resume:
         resume(loop, job.run)
-        metrics.drop_after(loop.step or -1)
-    report, end = reporter(job.config, job.run)
+        sentinel.remember(metrics.drop_after(loop.step or -1))
+    send, end = reporter(job.config, job.run)
     started = time.monotonic()
     try:
         with stop.listening():
-            loop.run(Watcher(metrics, job.method), stop, report)
+            loop.run(Watcher(metrics, job.method, sentinel), stop, send)
+    except Collapse as collapse:
+        raise report(collapse, job.run, job.method) from None
     except (RuntimeError, OSError) as error:
         if sentence := explained(error, job.run):
             raise CannotRun(sentence) from error
@@ -199,14 +245,21 @@ def run_training(loop: Loop) -> float:
     finally:
         metrics.close()
         end()
+    if loop.early.best is not None:
+        read_weights(loop.model, loop.early.best_adapter(job.run))
     return time.monotonic() - started
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the error is a full memory."""
+    return any(word in str(error).lower() for word in ("out of memory", "insufficient memory", "malloc"))
 
 
 def explained(error: Exception, run: Path) -> str | None:
     """A sentence for people where the error is a full memory or disk; None for any other."""
     text = str(error)
-    if any(word in text.lower() for word in ("out of memory", "insufficient memory", "malloc")):
-        return "out of memory. Use a smaller --batch-size with more --grad-accumulation, or --gradient-checkpointing."
+    if is_out_of_memory(error):
+        return "out of memory, even in the smallest batches. Use --gradient-checkpointing or a smaller --max-length."
     if isinstance(error, OSError) or any(word in text for word in ("save_safetensors", "No space left", "[write]")):
         return f"{run}: a checkpoint could not be written ({text}). Free some disk, then RESUME=1."
     return None

@@ -10,20 +10,26 @@ from pathlib import Path
 
 import torch
 from accelerate.data_loader import prepare_data_loader
+from safetensors import SafetensorError
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, TrainerCallback
-from transformers.trainer_utils import get_last_checkpoint
 
 from lib import runs
 from lib.batches import pad_rows
-from lib.cli import log
+from lib.checkpoints import step_of
 from lib.distributed_torch import agreed, first_alone, open_forward, own_batches, shared_figures
 from lib.errors import CannotRun
+from lib.model_torch import read_weights
 from lib.ranks import is_first, world_size
 from lib.rendering import IGNORED
+from lib.safe_torch import EarlyStopCallback, RestoreCallback, SafeMixin, is_out_of_memory, resume_point, train_from
 from lib.schedule import rate_share
+from lib.sentinel import Collapse, Sentinel, report
+from lib.stopping import EarlyStop
 from lib.watching import Stop, Watcher
+
+DISK_WORDS = ("No space left", "unexpected pos", "file write failed", "File too large")
 
 
 class PlannedBatches:
@@ -42,7 +48,7 @@ class PlannedBatches:
         return iter(self.batches)
 
 
-class PlannedMixin:
+class PlannedMixin(SafeMixin):
     """Trainer methods that both methods override: our batches in our order, and no model card for each checkpoint.
 
     plan: epoch -> its micro-batches; config: the recipe.
@@ -102,8 +108,8 @@ def arguments(config, run: Path, platform: str, resume: bool) -> dict:
         "max_length": config.max_length,
         "logging_steps": config.log_every,
         "logging_first_step": True,
+        "logging_nan_inf_filter": False,  # a NaN is to be seen
         "save_steps": config.save_every,
-        "save_total_limit": 2,
         "lr_scheduler_type": "linear",
         "optim": "paged_adamw_8bit" if platform == "cuda" else "adamw_torch_fused",
         "bf16": True,  # autocast: LoRA's fp32 masters are multiplied in bf16
@@ -134,8 +140,8 @@ def memory_gb(platform: str) -> float:
 class MetricsCallback(Watcher, TrainerCallback):
     """Writes each logged step to the run's metrics and to the console as a table row."""
 
-    def __init__(self, metrics, platform: str, method: str):
-        super().__init__(metrics, method)
+    def __init__(self, metrics, method: str, sentinel, platform: str):
+        super().__init__(metrics, method, sentinel)
         self.platform = platform
 
     def count(self, tokens: int) -> None:
@@ -161,47 +167,50 @@ def open_metrics(run: Path) -> runs.Metrics:
         return runs.Metrics(run)
 
 
-def last_checkpoint(run: Path) -> str | None:
-    """The newest checkpoint of the run that holds its trainer state, or None: one that was cut short has none."""
-    newest = get_last_checkpoint(str(run / "checkpoints"))
-    if newest is None:
-        return None
-    if not (Path(newest) / "trainer_state.json").is_file():
-        log(f"{newest} is incomplete and is left out.")
-        Path(newest).rename(newest.replace("checkpoint-", "broken-"))
-        return last_checkpoint(run)
-    return newest
+def run_training(trainer, job) -> float:
+    """Train to the end, to an early stop or to a clean stop; seconds taken. KeyboardInterrupt when the user stopped it.
 
-
-def run_training(trainer, stop: StopCallback, metrics, run: Path, resume: bool) -> float:
-    """Train to the end or to a clean stop; seconds taken. Ends in KeyboardInterrupt when the user stopped it."""
+    The trainer's model then holds the best adapter, where evaluations during the training were asked for.
+    """
+    run, metrics, stop = job.run, open_metrics(job.run), StopCallback()
+    sentinel = Sentinel(job.method, job.config)
+    trainer.early = EarlyStop(job.config.eval_every, job.config.patience)
+    watcher = MetricsCallback(metrics, job.method, sentinel, job.platform)
+    trainer.counter = watcher.count
     with first_alone():
-        checkpoint = last_checkpoint(run) if resume else None
-    if resume and checkpoint is None:
-        log("No checkpoint yet: starting from the first step.")
-    if resume and is_first():
-        metrics.drop_after(int(checkpoint.rsplit("-", 1)[-1]) if checkpoint else -1)
+        checkpoint = resume_point(run, job.resume)
+    if job.resume and is_first():
+        sentinel.remember(metrics.drop_after(step_of(checkpoint) if checkpoint else -1))
     trainer.remove_callback(PrinterCallback)  # our table row says the same
+    for callback in (RestoreCallback(trainer, checkpoint), EarlyStopCallback(trainer, run), watcher, stop):
+        trainer.add_callback(callback)
     if world_size() > 1:
         open_forward(trainer.model)
     started = time.monotonic()
     try:
         with stop.listening():
-            trainer.train(resume_from_checkpoint=checkpoint)
-    except (RuntimeError, OSError) as error:
-        text = str(error)
-        if "out of memory" in text.lower() or "can't allocate" in text:
-            raise CannotRun(
-                "out of memory. Use a smaller --batch-size with a larger --grad-accumulation, or "
-                "--gradient-checkpointing."
-            ) from error
-        if isinstance(error, OSError) or "No space left" in text or "unexpected pos" in text:
-            raise CannotRun(
-                f"{run}: a checkpoint could not be written ({text}). Free some disk, then RESUME=1."
-            ) from error
+            train_from(trainer, checkpoint)
+    except Collapse as collapse:
+        raise report(collapse, run, job.method) from None
+    except (RuntimeError, OSError, SafetensorError) as error:
+        if sentence := explained(error, run):
+            raise CannotRun(sentence) from error
         raise
     finally:
         metrics.close()
     if stop.stopped:
         raise KeyboardInterrupt
+    if trainer.early.best is not None:
+        read_weights(trainer.model, trainer.early.best_adapter(run))
     return time.monotonic() - started
+
+
+def explained(error: Exception, run: Path) -> str | None:
+    """A sentence for people where the error is a full memory or disk; None for any other."""
+    text = " ".join(str(error).split())
+    if is_out_of_memory(error):
+        return "out of memory, even in the smallest batches. Use --gradient-checkpointing or a smaller --max-length."
+    # torch.save and safetensors have errors of their own for a disk that takes no more.
+    if isinstance(error, OSError | SafetensorError) or any(word in text for word in DISK_WORDS):
+        return f"{run}: a checkpoint could not be written ({text}). Free some disk, then RESUME=1."
+    return None

@@ -13,10 +13,10 @@ HEADER_EVERY = 20  # rows
 
 
 class Watcher:
-    """Writes a logged step to the run's metrics and to the console as a table row."""
+    """Writes a logged step to the run's metrics and to the console as a table row; the sentinel may end it there."""
 
-    def __init__(self, metrics, method: str):
-        self.metrics = metrics
+    def __init__(self, metrics, method: str, sentinel=None):
+        self.metrics, self.sentinel = metrics, sentinel
         self.columns = [name for name in COLUMNS if method == "kto" or name not in ("kl", "rewards/margins")]
         self.rows = self.tokens = 0
         self.started = self.since = time.monotonic()
@@ -40,6 +40,17 @@ class Watcher:
             log("".join(f"{name.rsplit('/')[-1]:>14}" for name in self.columns))
         log("".join(f"{shown(row.get(name)):>14}" for name in self.columns))
         self.rows += 1
+        if self.sentinel:
+            self.sentinel.check(row)
+
+
+def say_smaller(step: int, config, pieces: int, least_rows: int) -> None:
+    """Say that memory was full and with what the training goes on; pieces: parts that each micro-batch is cut into."""
+    batch, steps = max(least_rows, config.batch_size // pieces), config.grad_accumulation * pieces
+    log(
+        f"Out of memory at step {step}. Doing it again, and going on, with batches of {batch} and {steps} of them an "
+        f"update. To start so: --batch-size {batch} --grad-accumulation {steps}."
+    )
 
 
 def shown(value) -> str:

@@ -4,6 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.batches import (
+    can_be_halved,
+    cut,
     file_order,
     kl_partners,
     label_grouped,
@@ -157,3 +159,13 @@ def test_the_order_report_says_what_the_trainer_sees():
         "one_label_batches": 1,
         "same_prompt_partners": 2,
     }
+
+
+@given(st.integers(1, 40), st.integers(1, 16), st.integers(1, 3))
+def test_a_cut_keeps_every_row_once_in_parts_of_almost_one_length(rows, pieces, least):
+    parts = cut(list(range(rows)), pieces, least)
+    assert sum(parts, []) == list(range(rows)) and len(parts) == max(1, min(pieces, rows // least))
+    sizes = [len(part) for part in parts]
+    assert max(sizes) - min(sizes) <= 1 and (min(sizes) >= least or len(parts) == 1)
+    smaller = max(map(len, cut(list(range(rows)), 2 * pieces, least)))
+    assert can_be_halved([range(rows)], pieces, least) or smaller == max(sizes)

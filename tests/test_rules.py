@@ -100,6 +100,14 @@ BROKEN = {
         lambda: situation(platform="cuda", sharded=True, settings={"unsloth": False}),
         "NPROC=2 or more",
     ),
+    "evaluation-in-shards": (
+        lambda: situation(
+            platform="cuda", sharded=True, processes=2, gpus=2, settings={"unsloth": False, "eval_every": 50}
+        ),
+        "--eval-every 0",
+    ),
+    "patience-without-evaluations": (lambda: situation(settings={"patience": 3}), "--eval-every 50"),
+    "evaluations-without-rows": (lambda: situation("kto", settings={"eval_every": 50}), "--eval-fraction 0.05"),
     "processes-on-mlx": (lambda: situation(platform="mlx", processes=2), "without NPROC"),
     "board-missing": (lambda: situation(settings={"report_to": "trackio"}), "pip install trackio"),
     "wandb-without-a-key": (

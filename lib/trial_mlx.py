@@ -1,0 +1,31 @@
+"""A process that takes two training steps in MLX over rows of the full length and says how much memory they took."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import mlx.core as mx
+
+from lib import kto_mlx, sft_mlx
+from lib.model_mlx import add_lora, load_base
+from lib.trial_rows import adapter_config, job_of
+from lib.trials import Trial
+from lib.watching import Watcher
+
+
+def main(trial: Trial) -> None:
+    """Print {"peak": bytes}: MLX's peak, without the interpreter's own."""
+    model = add_lora(load_base(Path(trial.base)), adapter_config(trial))
+    with tempfile.TemporaryDirectory() as folder:
+        job = job_of(trial, Path(folder))
+        loop = (sft_mlx if trial.method == "sft" else kto_mlx).make_loop(model, job)
+        for step in range(loop.steps.total):
+            loop.advance(step, Watcher(None, trial.method))
+    print(json.dumps({"peak": mx.get_peak_memory()}))
+
+
+if __name__ == "__main__":
+    main(Trial(**json.loads(sys.argv[1])))

@@ -1,0 +1,85 @@
+"""Trainings in processes of their own that a test kills at random moments, and what is left of them."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+CLOCK = ("timestamp", "tokens_per_s", "memory_gb", "elapsed_s")  # what no two runs share
+SECONDS = 120
+
+
+class Trainings:
+    """Starts trainings of one platform; use as a context."""
+
+    def __init__(self, platform: str, folder: Path):
+        self.platform, self.folder, self.output = platform, folder, folder / "output.txt"
+
+    def __enter__(self):
+        command = [sys.executable, "-m", "tests.training_server", self.platform]
+        self.server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, *_):
+        self.server.stdin.close()
+        self.server.wait(SECONDS)
+        self.server.stdout.close()
+
+    def start(self, method: str, root: Path, *arguments, largest: int = 0) -> int:
+        """The id of a new training's process; largest: bytes that a file of its may have, 0 for any number."""
+        self.output.write_text("")
+        words = [*arguments, "--platform", self.platform, "--model", self.folder / "model", "--yes"]
+        order = {"method": method, "root": str(root), "arguments": list(map(str, words))}
+        order |= {"output": str(self.output), "largest": largest}
+        self.server.stdin.write(json.dumps(order) + "\n")
+        self.server.stdin.flush()
+        return int(self.server.stdout.readline())
+
+    def wait(self) -> int:
+        """The exit code, or minus the signal that ended the training."""
+        return os.waitstatus_to_exitcode(int(self.server.stdout.readline()))
+
+    def finish(self, method: str, root: Path, *arguments) -> Path:
+        """The run directory of a training that is left alone."""
+        self.start(method, root, *arguments)
+        assert self.wait() == 0, self.output.read_text()
+        return newest(root, method)
+
+    def kill_at_random(self, method: str, root: Path, kills: int, *arguments) -> None:
+        """Start or resume the training so many times, each killed a few steps on, or before its first one."""
+        rng = random.Random(f"{self.platform} {method}")
+        for _ in range(kills):
+            pid = self.start(method, root, *arguments, *(["--resume"] if newest(root, method) else []))
+            wanted, deadline = last_step(newest(root, method)) + rng.randint(0, 4), time.monotonic() + SECONDS
+            while last_step(newest(root, method)) < wanted and time.monotonic() < deadline:
+                time.sleep(0.005)
+            time.sleep(rng.random() * (0.1 if wanted else 1.5))  # anywhere in a step, a save, or the start
+            os.kill(pid, signal.SIGKILL)
+            assert self.wait() == -signal.SIGKILL, self.output.read_text()
+
+
+def newest(root: Path, method: str) -> Path | None:
+    """The newest run directory of a method."""
+    return max(root.glob(f"*-{method}-*"), default=None)
+
+
+def rows_of(run: Path) -> list[dict]:
+    """The whole lines of a run's log."""
+    text = (run / "logs/training_latest.jsonl").read_text()
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def last_step(run: Path | None) -> int:
+    """The last step in a run's log."""
+    if run is None or not (run / "logs/training_latest.jsonl").exists():
+        return 0
+    return max((row["step"] for row in rows_of(run)), default=0)
+
+
+def figures_of(run: Path) -> list[dict]:
+    """The rows without what the clock decides."""
+    return [{name: value for name, value in row.items() if name not in CLOCK} for row in rows_of(run)]

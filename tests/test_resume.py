@@ -1,0 +1,196 @@
+"""Exact resume on the CPU: killed anywhere, a training goes on as if nothing had happened, or says why it cannot."""
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from lib.config import load_config, load_size
+from lib.errors import CannotRun
+from lib.jsonl import write_rows
+from lib.resumption import base_digest, changes
+from tests.killing import Trainings, figures_of, last_step, newest, rows_of
+from tests.tiny_model import call_row, row, write_tiny_model
+
+# Saves and log rows do not fall together, steps have two micro-batches and epochs a shorter last one; dropout draws.
+FLAGS = ["--batch-size", "3", "--grad-accumulation", "2", "--log-every", "2", "--save-every", "3"]
+SFT = [*FLAGS, "--epochs", "16", "--lora-dropout", "0.1", "--eval-fraction", "0.2", "--rows-per-tool", "0"]
+KTO = [*FLAGS, "--epochs", "12", "--learning-rate", "1e-3"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a model, data, and a server of trainings."""
+    folder = tmp_path_factory.mktemp("resume")
+    write_tiny_model(folder / "model")
+    write_rows(folder / "sft.jsonl", (call_row(i) for i in range(23)))
+    write_rows(folder / "kto.jsonl", (row(f"Add note {i}{'!' * i}", f"Done {i}.", i % 2 == 0) for i in range(21)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trainings(place):
+    with Trainings("cpu", place) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def whole(place, trainings):
+    """An SFT run that nobody disturbed."""
+    return trainings.finish("sft", place / "whole", place / "sft.jsonl", *SFT)
+
+
+def assert_same(run: Path, other: Path):
+    """The two runs logged the same figures to the last digit and ended with the same bits."""
+    assert figures_of(run) == figures_of(other)
+    steps = [row["step"] for row in rows_of(run)]
+    assert steps == sorted(set(steps)) and len(steps) > 10
+    one, two = (load_file(path / "final_model/adapter_model.safetensors") for path in (run, other))
+    assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+    mine, theirs = (json.loads((path / "done.json").read_text()) for path in (run, other))
+    assert {name: mine[name] for name in mine if name not in ("seconds", "tokens_per_s")} == {
+        name: theirs[name] for name in theirs if name not in ("seconds", "tokens_per_s")
+    }
+    assert len(list((run / "logs").glob("training_2*.jsonl"))) == 1
+    assert len(list((run / "checkpoints").glob("checkpoint-*"))) == 2
+
+
+def test_sft_killed_six_times_ends_as_if_left_alone(place, trainings, whole):
+    root = place / "killed"
+    trainings.kill_at_random("sft", root, 6, place / "sft.jsonl", *SFT)
+    run = trainings.finish("sft", root, place / "sft.jsonl", *SFT, "--resume")
+    assert [path.name for path in root.iterdir() if (path / "config.yaml").exists()] == [run.name]
+    assert_same(run, whole)
+
+
+def test_kto_killed_four_times_ends_as_if_left_alone(place, trainings, whole):
+    flags = [place / "kto.jsonl", *KTO, "--from-run", whole]
+    alone = trainings.finish("kto", place / "kto-whole", *flags)
+    trainings.kill_at_random("kto", place / "kto-killed", 4, *flags)
+    run = trainings.finish("kto", place / "kto-killed", *flags, "--resume")
+    assert_same(run, alone)
+    assert any(row["kl"] > 0 for row in rows_of(run))
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "adapter_model.safetensors", "meter-0.json"])
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken(place, trainings, whole, name):
+    run = place / "damaged" / whole.name
+    shutil.rmtree(run.parent, ignore_errors=True)
+    shutil.copytree(whole, run)
+    (run / "done.json").unlink()
+    last = max((run / "checkpoints").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    data = (last / name).read_bytes()
+    (last / name).write_bytes(data[: len(data) // 2])
+    assert trainings.finish("sft", run.parent, place / "sft.jsonl", *SFT, "--resume") == run
+    assert f"{last} is damaged ({name} is not what was written); going back" in trainings.output.read_text()
+    assert last.with_name(last.name.replace("checkpoint", "broken")).is_dir()
+    assert_same(run, whole)
+
+
+@pytest.mark.parametrize("lost", [("done.json",), ("done.json", "final_model")])
+def test_killed_behind_the_last_step_the_end_is_made_up_for(place, trainings, whole, lost):
+    run = place / "late" / whole.name
+    shutil.rmtree(run.parent, ignore_errors=True)
+    shutil.copytree(whole, run)
+    for name in lost:
+        (shutil.rmtree if (run / name).is_dir() else Path.unlink)(run / name)
+    assert trainings.finish("sft", run.parent, place / "sft.jsonl", *SFT, "--resume") == run
+    assert_same(run, whole)
+
+
+def test_a_finished_run_is_only_named(place, trainings, whole):
+    news, before = place / "sft.run", (whole / "done.json").read_bytes()
+    flags = [place / "sft.jsonl", *SFT, "--resume", "--run-file", news]
+    assert trainings.finish("sft", whole.parent, *flags) == whole
+    assert "is finished; nothing is left to train" in trainings.output.read_text()
+    assert news.read_text().strip() == str(whole) and (whole / "done.json").read_bytes() == before
+
+
+def test_resume_without_anything_to_resume_starts(place, trainings):
+    trainings.start("sft", place / "empty", place / "sft.jsonl", *SFT, "--resume", "--epochs", "1")
+    assert trainings.wait() == 0 and "was interrupted: starting a new one" in trainings.output.read_text()
+
+
+def test_two_trainings_do_not_share_a_folder(place, trainings):
+    root = place / "shared"
+    trainings.start("sft", root, place / "sft.jsonl", *SFT, "--epochs", "200")
+    while last_step(newest(root, "sft")) < 2:
+        pass
+    pid = int((newest(root, "sft") / "lock").read_text())
+    with Trainings("cpu", place) as second:
+        second.start("sft", root, place / "sft.jsonl", *SFT, "--epochs", "200", "--resume")
+        assert second.wait() == 2
+        assert f"process {pid} is training in it" in second.output.read_text()
+    os.kill(pid, signal.SIGINT)
+    assert trainings.wait() == 130
+
+
+@pytest.mark.parametrize("largest", [100_000, 300_000], ids=["the adapter", "the optimizer"])
+def test_a_disk_that_is_full_during_a_save_costs_nothing(place, trainings, whole, largest):
+    root = place / f"full-{largest}"
+    trainings.start("sft", root, place / "sft.jsonl", *SFT, largest=largest)
+    assert trainings.wait() == 2
+    run, words = newest(root, "sft"), trainings.output.read_text()
+    assert f"{run}: a checkpoint could not be written" in words and "Free some disk, then RESUME=1" in words
+    assert "Traceback" not in words and list((run / "checkpoints").iterdir()) == []
+    assert trainings.finish("sft", root, place / "sft.jsonl", *SFT, "--resume") == run
+    assert_same(run, whole)
+
+
+CONFIG, _ = load_config("sft", load_size("tiny", "cpu", "sft"), {})
+FACTS = {
+    "platform": "cpu", "base": "a", "base_digest": "1", "data": {"x.jsonl": "1"}, "template_digest": "1",
+    "tokens_digest": "1", "sft_run": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changed, said",
+    [
+        ({"base": "b"}, "the base model (b then, a now)"),
+        ({"base_digest": "2"}, "the files of the base model"),
+        ({"data": {"x.jsonl": "2"}, "tokens_digest": "2"}, "the data (x.jsonl)"),
+        ({"data": {"y.jsonl": "1"}}, "the data (x.jsonl, y.jsonl)"),
+        ({"template_digest": "2", "tokens_digest": "2"}, "the chat template"),
+        ({"tokens_digest": "2"}, "the tokens of the rows"),
+        ({"sft_run": "runs/z"}, "the SFT run it starts from (runs/z then, None now)"),
+        ({"settings": {"epochs": 9.0}}, "epochs (9.0 then, 1.0 now)"),
+    ],
+)
+def test_what_has_changed_is_said_in_plain_words(changed, said):
+    old = {"settings": dict(CONFIG.__dict__), **FACTS}
+    assert changes(old, CONFIG, FACTS) == []
+    old |= {"settings": old["settings"] | changed["settings"]} if "settings" in changed else changed
+    assert changes(old, CONFIG, FACTS) == [said]
+
+
+def test_changed_data_is_refused(place, trainings, whole, tmp_path):
+    run = tmp_path / "runs" / whole.name
+    shutil.copytree(whole, run)
+    (run / "done.json").unlink()
+    manifest = yaml.safe_load((run / "config.yaml").read_text())
+    manifest["data"] = dict.fromkeys(manifest["data"], "another")
+    (run / "config.yaml").write_text(yaml.safe_dump(manifest))
+    trainings.start("sft", run.parent, place / "sft.jsonl", *SFT, "--resume")
+    assert trainings.wait() == 2
+    assert f"cannot be resumed, these have changed: the data ({place / 'sft.jsonl'})" in trainings.output.read_text()
+
+
+def test_other_weights_of_the_same_shape_are_another_base(place, tmp_path):
+    write_tiny_model(tmp_path / "other", seed=1)
+    shutil.copytree(place / "model", tmp_path / "same")
+    assert base_digest(place / "model") == base_digest(tmp_path / "same") != base_digest(tmp_path / "other")
+
+
+def test_read_only_output_is_a_sentence(tmp_path):
+    from lib import runs
+
+    (tmp_path / "runs").write_text("a file where the folder should be")
+    with pytest.raises(CannotRun, match="a run's folder cannot be made"):
+        runs.create("sft", "tiny", {}, tmp_path / "runs")
