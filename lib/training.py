@@ -19,7 +19,7 @@ from lib.checkpoints import checkpoints
 from lib.cli import log, option, progress, yes_option
 from lib.config import METHODS, PLATFORMS, TRAINERS, Recipe, advice, describe
 from lib.errors import CannotRun
-from lib.held_out import split
+from lib.held_out import is_held_out, split
 from lib.ranks import is_first
 from lib.resumption import base_digest, open_run
 
@@ -263,7 +263,6 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
         f"  data                    {', '.join(data)}: {len(rows)} rows, {tokens} tokens, {trained} trained "
         f"({100 * trained / tokens:.0f} %); held out {len(held_out)}, too long {too_long}",
     ]
-    desirable = [example.label is not False for example in kept]
     remarks = advice(config)
     if method == "kto":
         remarks += kto_advice.remarks(sum(desirable), len(desirable) - sum(desirable), config)
