@@ -290,3 +290,16 @@ def test_a_folder_that_cannot_be_written_to_is_a_sentence(place, run, tmp_path, 
     monkeypatch.setattr("lib.runs.create.__defaults__", (tmp_path / "runs",))
     answer = run(sft, place / "sft.jsonl", *FLAGS)
     assert (answer.exit_code, "a run's folder cannot be made" in answer.output) == (2, True), answer.output
+
+
+def test_a_probe_takes_real_steps_and_says_how_right_the_forecast_is(place):
+    from scripts.probe import main as probe
+
+    flags = ["--model", place / "model", "--batch-size", "2", "--max-length", "64", "--memory", "8", "--json"]
+    answer = CliRunner().invoke(probe, list(map(str, flags)))
+    assert answer.exit_code == 0, answer.output
+    found = json.loads(answer.stdout)
+    assert [one["batch"] for one in found["trials"]] == [2] and found["length"] == 64
+    assert 0.1 < found["trials"][0]["peak"] < 8 and found["factor"] > 0
+    assert found["flags"] == ["--batch-size", "2", "--grad-accumulation", "1"]
+    assert 'make sft SFT_ARGS="--batch-size 2 --grad-accumulation 1"' in answer.stderr
