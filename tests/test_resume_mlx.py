@@ -14,6 +14,7 @@ from lib.jsonl import write_rows
 from lib.training_mlx import resume
 from lib.watching import Watcher
 from tests import mlx_support as support
+from tests import training_jobs
 from tests.killing import CLOCK, Trainings, newest, rows_of
 from tests.tiny_model import row
 
@@ -91,7 +92,7 @@ def test_a_full_memory_halves_the_batch_from_the_same_step_on(method, place, tmp
     """KTO estimates KL from the rows of a part then, so only SFT's figures stay the same."""
     module, name = (sft_mlx, "label_logps") if method == "sft" else (kto_mlx, "row_logps")
     job = support.make_job(method, place / "model", tmp_path, batch_size=4, grad_accumulation=1)
-    model = support.torch_model(place / "model")
+    model = training_jobs.torch_model(place / "model")
 
     def losses(disturbed):
         loop = module.make_loop(support.mlx_twin(model, place / "model"), job)
@@ -121,7 +122,7 @@ def test_an_early_stop_is_remembered_and_the_best_adapter_kept(place, tmp_path):
     measured = iter([2.0, 1.0, 1.5, 1.2])
 
     def loop_of():
-        loop = sft_mlx.make_loop(support.mlx_twin(support.torch_model(place / "model"), place / "model"), job)
+        loop = sft_mlx.make_loop(support.mlx_twin(training_jobs.torch_model(place / "model"), place / "model"), job)
         loop.held_out_loss = lambda: next(measured)
         return loop
 
@@ -150,7 +151,7 @@ def test_weights_that_are_no_numbers_are_never_saved(place, tmp_path):
     from lib.sentinel import Collapse
 
     loop = sft_mlx.make_loop(
-        support.mlx_twin(support.torch_model(place / "model"), place / "model"),
+        support.mlx_twin(training_jobs.torch_model(place / "model"), place / "model"),
         support.make_job("sft", place / "model", tmp_path),
     )
     name, value = next(iter(model_mlx.trainable(loop.model).items()))

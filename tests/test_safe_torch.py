@@ -86,11 +86,11 @@ def test_a_full_memory_in_the_forward_pass_halves_the_batch_and_changes_nothing(
     whole, wanted = train_in_fp32(place, tmp_path / "whole")
     real, calls = sft_torch.label_logps, []
 
-    def narrow(model, ids, labels, **others):
+    def narrow(model, ids, labels, *others):
         calls.append(len(ids))
         if len(calls) > 5 and len(ids) > most:  # from the middle of the third step on
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return real(model, ids, labels, **others)
+        return real(model, ids, labels, *others)
 
     monkeypatch.setattr(sft_torch, "label_logps", narrow)
     trainer, losses = train_in_fp32(place, tmp_path / "narrow")
