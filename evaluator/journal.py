@@ -87,7 +87,7 @@ class Journal:
         try:
             _hold(self._handle, self.path)
             told = read_journal(self.path)
-            if told.settings is None or not (go_on or (go_on is None and not told.ended)):
+            if not (told.attempts or told.replies or told.server) or not (go_on or (go_on is None and not told.ended)):
                 self._handle.truncate(0)
                 self.add({"settings": settings})
             else:

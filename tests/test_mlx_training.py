@@ -81,7 +81,7 @@ def test_the_same_rows_have_the_same_tokens_on_every_platform(sft_run, place, mo
     for platform in ("cpu", "cuda"):
         monkeypatch.setattr("lib.training.open_run", lambda *a: digests.add(a[3]["tokens_digest"]) or Path("nowhere"))
         monkeypatch.setattr("scripts.sft.execute", lambda job, run_file: "not trained")
-        flags = [*SHORT, "--eval-fraction", "0.2"]
+        flags = [*SHORT, "--eval-fraction", "0.2", "--no-unsloth"]
         result = run(sft, place, monkeypatch, place / "sft.jsonl", *flags, platform=platform)
         assert result.exit_code == 0, result.output
     assert len(digests) == 1
@@ -183,6 +183,7 @@ def test_a_full_disk_and_a_full_memory_are_sentences(place, monkeypatch):
 def test_a_board_gets_every_row(place, monkeypatch):
     logged = []
     board = type("Board", (), {"init": lambda **k: logged.append(k), "log": lambda v, step: logged.append((step, v))})
+    board.__spec__ = object()  # what looks for the package finds it
     board.finish = lambda: logged.append("finished")
     monkeypatch.setitem(sys.modules, "trackio", board)
     result = run(sft, place, monkeypatch, place / "sft.jsonl", *SHORT, "--report-to", "trackio")
@@ -191,11 +192,11 @@ def test_a_board_gets_every_row(place, monkeypatch):
     assert [step for step, _ in logged[1:-1]] == list(range(1, len(logged) - 1)) and "train/loss" in logged[1][1]
     monkeypatch.setitem(sys.modules, "trackio", None)
     result = run(sft, place, monkeypatch, place / "sft.jsonl", *SHORT, "--report-to", "trackio")
-    assert (result.exit_code, "trackio is not installed" in result.output) == (2, True), result.output
+    assert (result.exit_code, "not installed" in result.output) == (2, True), result.output
 
 
 LONG = [*FLAGS, "--epochs", "4", "--save-every", "3", "--log-every", "2", "--eval-fraction", "0"]
-LONG += ["--lora-dropout", "0.1"]
+LONG += ["--lora-dropout", "0.1", "--rows-per-tool", "0"]
 STOPS = ((signal.SIGKILL, 4), (signal.SIGINT, 9), (signal.SIGKILL, 15))  # what, and behind which step
 
 

@@ -172,6 +172,7 @@ assert found.keys() == wanted.keys() and len(found) == 28, len(found)
 worst = max((found[name] - wanted[name]).abs().max().item() for name in wanted)
 if dist.get_rank() == 0:
     print(json.dumps({"worst": worst, "largest": max(g.abs().max().item() for g in wanted.values())}))
+dist.barrier()  # whoever keeps the store must not leave before the other is done
 dist.destroy_process_group()
 """
 
