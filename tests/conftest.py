@@ -68,3 +68,37 @@ def smollm2():
 def own_references(monkeypatch, tmp_path_factory):
     """No test reads reference log-probabilities of another, or leaves some in build/."""
     monkeypatch.setattr("lib.references.FOLDER", tmp_path_factory.getbasetemp() / f"references-{next(NUMBERS)}")
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory):
+    """A random base model; beside it, in `adapter`, a LoRA adapter of it."""
+    from tests.ship_support import write_base
+
+    pytest.importorskip("peft")
+    return write_base(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def shipped(tmp_path, tiny_base, monkeypatch):
+    """A finished KTO run with adapter, GGUF files and evaluations, beside the SFT run that it came from."""
+    from tests.ship_support import write_shipped
+
+    monkeypatch.setattr("lib.gguf_source.base_folder", lambda size, tools: tmp_path / "nothing")
+    return write_shipped(tmp_path, tiny_base)
+
+
+@pytest.fixture
+def hub_server(monkeypatch):
+    """A Hub on this machine, and the client told to talk to it over plain HTTP, without pauses between its tries."""
+    from huggingface_hub import constants
+
+    from tests.hub_loopback import hub
+
+    with hub() as running:
+        for name, value in (("ENDPOINT", running.url), ("HF_HUB_OFFLINE", False), ("HF_HUB_DISABLE_XET", True)):
+            monkeypatch.setattr(constants, name, value)
+        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+        monkeypatch.setattr("lib.hub.SENT_ALONE", 1000)
+        monkeypatch.setenv("HF_TOKEN", "hf_writer")
+        yield running

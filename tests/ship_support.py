@@ -6,10 +6,12 @@ import shutil
 from pathlib import Path
 
 import yaml
+from click.testing import CliRunner
 
 from evaluator.statistics import summarize
 from lib.desktop import modelfile
 from lib.templates import template_for
+from scripts.upload import main
 from tests.tiny_model import write_tiny_model
 
 SETTINGS = {"learning_rate": 0.002, "epochs": 1.0, "format": "native", "tools_in_prompt": "none"}
@@ -96,3 +98,33 @@ def write_ggufs(run: Path, kinds=("f16", "Q4_K_M")) -> dict[str, Path]:
     (folder / "manifest.json").write_text(json.dumps({"name": name, "inputs": inputs, "made": made, "files": files}))
     (folder / "Modelfile").write_text(modelfile(name, paths[kinds[-1]].name, template_for(), ("<|im_end|>",)))
     return paths
+
+
+def write_shipped(home: Path, base: Path) -> Path:
+    """A dataset, an SFT run, and a KTO run from it that was evaluated and exported; the KTO run."""
+    data = home / "rows.jsonl"
+    data.write_text('{"conversations": []}\n')
+    sft = write_run(home, base, "20261101_100000-sft-tiny", data)
+    run = write_run(home, base, "20261101_110000-kto-tiny", data, sft_run=f"runs/{sft.name}")
+    paths = write_ggufs(run)
+    write_result(run, paths["f16"], 5)
+    write_result(run, paths["Q4_K_M"], 4)
+    return run
+
+
+def upload(*arguments):
+    """The finished command."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def sent(run, *more, repo="me/model"):
+    """The finished upload of a run's adapter, which must have ended well."""
+    answer = upload("--repo", repo, "--run", run, "--method", "lora", *more)
+    assert answer.exit_code == 0, answer.output
+    return answer
+
+
+def card_of(hub, repo="me/model"):
+    """(front matter, text) of the repository's card."""
+    _, front, text = hub.content(repo)["README.md"].decode().split("---\n", 2)
+    return yaml.safe_load(front), text
