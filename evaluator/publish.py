@@ -136,7 +136,7 @@ def quant_table(quants: list[dict]) -> str:
             size_text(row["bytes"]),
             shown(row.get("kl"), "{:.4f}"),
             shown(row.get("top"), "{:.1%}"),
-            f"`{row.get('sha256', '')[:16]}…`",
+            shown(row.get("sha256"), "`{:.16}…`"),
         )
         for row in quants
     ]

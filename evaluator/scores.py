@@ -42,13 +42,18 @@ def score_table(scores: list[dict]) -> str:
     """Markdown: a line for each row."""
     rows = [
         (
-            f"{row['label']} ({row['kind']})",
+            named(row),
             ", ".join(row["prompts"]),
             *(shown_rate(row["rates"][k][1]) for k in MEASURES),
         )
         for row in scores
     ]
     return markdown_table(HEAD, rows)
+
+
+def named(row: dict) -> str:
+    """The model's label, with its type where that does not say it: "KTO (f16)", "KTO Q4_K_M"."""
+    return row["label"] if row["kind"] in row["label"] else f"{row['label']} ({row['kind']})"
 
 
 def in_short(run: Path) -> str:

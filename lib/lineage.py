@@ -14,7 +14,7 @@ from lib.disk import sha256, size_text
 from lib.errors import CannotRun
 from lib.runs import RUNS, is_finished, read_done, read_manifest
 
-MANIFEST, RECORD = "manifest.json", "lineage.json"
+MANIFEST, RECORD, RESULTS = "manifest.json", "lineage.json", "results.json"
 ADAPTERS = ("adapter_model.safetensors", "adapters.safetensors")
 MANIFESTS = ("runs/*/*/manifest.json", "build/*/*/manifest.json")  # where a file that was moved away is looked up
 CHANGES = "+changes"  # behind a commit whose files were changed
@@ -40,6 +40,8 @@ def chain(place: Path) -> list[Link]:
         return [data_link(str(place), sha256(place), "")]
     if (home / "config.yaml").is_file():
         return of_run(home)
+    if (home / RESULTS).is_file():
+        return of_evaluation(home / RESULTS)
     if (home / RECORD).is_file():
         return recorded(place, home)
     if place.is_dir() and not (place / MANIFEST).is_file() and (home.parent / "config.yaml").is_file():
@@ -71,6 +73,23 @@ def of_made(place: Path, home: Path) -> list[Link]:
         run = next((run for run in (manifest_path.parent.parent, RUNS / name) if run.name == name), RUNS / name)
         return links + of_run(run, inputs.get("adapter"))
     return links + [Link("base", "untrained", {"config": inputs.get("config", "")})]
+
+
+def of_evaluation(results: Path) -> list[Link]:
+    """The chain of an evaluation: what was asked, then the model file that answered, found by its sha256."""
+    settings = read_json(results).get("settings", {})
+    keys = ("gguf", "gguf_sha256", "backend", "model", "format", "prompts", "prompts_sha256", "tools_sha256")
+    facts = {key: settings[key] for key in keys if settings.get(key)}
+    digest = settings.get("gguf_sha256")
+    if not digest:
+        return [
+            Link("evaluation", str(results), facts, (), ("a server's model was asked, whose file it does not show",))
+        ]
+    place = results.parent.parent.parent / "gguf" / str(settings.get("gguf"))
+    if place.is_file() and sha256(place) == digest:
+        return [Link("evaluation", str(results), facts), *of_made(place, place.parent)]
+    fault = "the model file that answered is gone, or was made anew since"
+    return [Link("evaluation", str(results), facts, (fault,))]
 
 
 def names(manifest_path: Path, place: Path, digest: str) -> bool:
@@ -239,12 +258,18 @@ def shown(links: list[Link]) -> str:
         lines = [f"{'└─ ' if depth else ''}{link.kind}: {link.place}"]
         for name, value in link.facts.items():
             if value not in (None, "", {}):
-                text = size_text(value) if name == "bytes" else value
-                lines.append(f"     {name}: {text}")
+                lines.append(f"     {name}: {told(name, value)}")
         lines += [f"     BROKEN: {fault}." for fault in link.faults]
         lines += [f"     note: {note}." for note in link.notes]
         parts.append("\n".join(lines))
     return "\n".join(parts)
+
+
+def told(name: str, value) -> str:
+    """A fact for people: sizes in MB, several values on one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {size_text(each) if name == 'weights' else each}" for key, each in value.items())
+    return size_text(value) if name == "bytes" else str(value)
 
 
 def read_json(path: Path) -> dict:

@@ -157,6 +157,20 @@ def test_a_run_its_adapter_and_a_dataset_have_a_lineage_too(house):
     assert lineage.chain(folder / "rows.jsonl")[0].facts["sha256"] == digest(b'{"a": 1}\n')
 
 
+def test_an_evaluation_leads_to_the_very_file_that_answered(house):
+    folder, _, kto, gguf = house
+    results = kto / "eval" / "toolset-Q8_0-native" / "results.json"
+    results.parent.mkdir(parents=True)
+    settings = {"gguf": gguf.name, "gguf_sha256": digest(gguf.read_bytes()), "format": "native"}
+    results.write_text(json.dumps({"settings": settings, "summary": {}}))
+    for place in (results, results.parent):
+        assert [link.kind for link in lineage.chain(place)][:3] == ["evaluation", "file", "made"] and not faults(place)
+    gguf.rename(folder / "moved.gguf")
+    assert "is gone, or was made anew" in faults(results)[0]
+    results.write_text(json.dumps({"settings": {"backend": "ollama", "model": "qwen"}, "summary": {}}))
+    assert faults(results) == [] and "does not show" in lineage.shown(lineage.chain(results))
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"files"', "\ufeff{}"])
 def test_a_broken_manifest_is_a_sentence(house, text):
     (house[3].parent / "manifest.json").write_text(text, encoding="utf-8")

@@ -2,11 +2,15 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
 
 from scripts.upload import main
+from tests.hub_loopback import hub
 from tests.ship_support import card_of, sent, upload
 
 pytest.importorskip("torch")
@@ -204,3 +208,35 @@ def test_at_a_terminal_it_asks_for_run_method_name_and_gguf(shipped, hub_server,
     assert "eval_loss 0.5" in answer.output and "5/8 (62 %, 31 %–86 %) on full_coverage" in answer.output
     assert "not evaluated" in answer.output  # the SFT run
     assert "toolset-tiny-Q4_K_M.gguf" in hub_server.content("me/mine")
+
+
+def test_the_command_line_sends_through_xet_as_well(shipped, tmp_path, monkeypatch):
+    pytest.importorskip("hf_xet")
+    monkeypatch.setattr("tests.hub_loopback.REGULAR", 1_000_000)
+    monkeypatch.setattr("tests.hub_loopback.BINARY", (".gguf",))
+    path = shipped / "gguf" / "toolset-tiny-f16.gguf"
+    noise = os.urandom(6_000_000)  # xet compresses everything else, which the Hub of these tests cannot read
+    path.write_bytes(noise)
+    manifest = json.loads((path.parent / "manifest.json").read_text())
+    manifest["files"] = {path.name: {"type": "f16", "bytes": len(noise), "sha256": hashlib.sha256(noise).hexdigest()}}
+    (path.parent / "manifest.json").write_text(json.dumps(manifest))
+    line = [
+        sys.executable,
+        "-m",
+        "scripts.upload",
+        "--run",
+        shipped,
+        "--repo",
+        "me/model",
+        "--method",
+        "lora",
+        "--gguf",
+    ]
+    with hub() as server:
+        mine = {"HF_ENDPOINT": server.url, "HF_TOKEN": "hf_writer", "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+        done = subprocess.run(line, capture_output=True, text=True, env=os.environ | mine, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert server.content("me/model")[path.name] == noise
+        assert any(asked.startswith("POST /cas/v1/xorbs/") for asked in server.requests)
+        assert not any("lfs" in asked for asked in server.requests)
+    assert "/me/model/commit/" in done.stdout
