@@ -96,11 +96,12 @@ def test_the_local_model_stops_where_it_is_told_and_never_repeats_the_prompt(tra
     answer_torch = pytest.importorskip("lib.answer_torch")
     model = answer_torch.Model(tiny_base, trained / "final_model", "cpu")
     prompt = model.prompt([{"role": "user", "content": "Hi"}], None)
-    whole, cut_off, read, written = model.complete(prompt, Sampling(max_tokens=10), ())
-    assert cut_off == (written == 10) and read == len(model.tokenizer(prompt)["input_ids"])
-    mark = whole[2:4]
-    shorter, _, _, _ = model.complete(prompt, Sampling(max_tokens=10), (mark,))
-    assert shorter == whole[: whole.index(mark)]
+    warm = Sampling(temperature=1.0, seed=5, max_tokens=40)
+    whole, cut_off, read, written = model.complete(prompt, warm, ())
+    assert cut_off == (written == 40) and read == len(model.tokenizer(prompt)["input_ids"])
+    mark = whole[3:5]
+    shorter, cut_off, _, _ = model.complete(prompt, warm, (mark,))
+    assert len(mark) == 2 and shorter == whole[: whole.index(mark)] and not cut_off
     sampled = [model.complete(prompt, Sampling(temperature=1.0, seed=seed, max_tokens=10), ())[0] for seed in (1, 1, 2)]
     assert sampled[0] == sampled[1] != sampled[2]
 
@@ -118,7 +119,7 @@ class Scripted:
     def complete(self, prompt, sampling, stop):
         self.prompts.append(prompt)
         text = self.answers.pop(0)
-        return text.split(stop[0])[0] if stop else text, False, 10, 5
+        return text.split(stop[0])[0] if stop else text, False, len(prompt), 5
 
 
 def local_answer(monkeypatch, form, *answers):

@@ -71,7 +71,7 @@ def test_the_card_tells_programs_and_people_what_was_measured(shipped, hub_serve
     for how in (
         "ollama create model -f Modelfile",
         "lms get",
-        "llama-hub_server -hf me/model:Q4_K_M --jinja",
+        "llama-server -hf me/model:Q4_K_M --jinja",
         "AutoPeftModel",
     ):
         assert how in text, how
