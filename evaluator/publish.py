@@ -14,7 +14,7 @@ from lib.disk import size_text
 from lib.errors import CannotRun
 from lib.gguf_source import of_run, template_of
 from lib.hub import Item
-from lib.model_card import Card, model_card
+from lib.model_card import Card, base_name, model_card
 from lib.rendering import HOST_IDS, messages_of, template
 from lib.runs import finished_run, read_done, read_manifest
 from lib.saved_model import saved
@@ -61,12 +61,13 @@ def dataset_plan(data: tuple[Path, ...]) -> Plan:
 def ready(plan: Plan, repo: str, merge: bool) -> list[Item]:
     """The items to send, checked; merge: make the merged folder now (otherwise what is there is listed)."""
     if plan.run is None:
-        upload.check(list(plan.data))
+        upload.check(list(plan.data), folders=False)
         links = [lineage.chain(path)[0] for path in plan.data]
         return upload.items_of(list(plan.data), dataset_card(plan.data, repo), links)
     paths = model_paths(plan, merge)
     upload.check(paths)
-    return upload.items_of(paths, model_card(card_of(plan, repo)), lineage.of_run(plan.run))
+    card = card_of(plan, repo)
+    return upload.items_of(paths, model_card(card), lineage.of_run(plan.run), base_name(card.run))
 
 
 def forecast(plan: Plan) -> str:

@@ -117,7 +117,8 @@ def whole_name(api, repo: str) -> str:
     check_name(repo)
     with plain_words("asking the Hub whose token this is"):
         who = api.whoami()
-    user, orgs = who.get("name", ""), [org.get("name") for org in who.get("orgs") or []]
+    user = who.get("name", "")
+    orgs = [org.get("name") for org in who.get("orgs") or [] if org.get("roleInOrg") != "read"]
     repo = repo if "/" in repo else f"{user}/{repo}"
     owner = repo.split("/")[0]
     if owner not in [user, *orgs]:
@@ -151,7 +152,8 @@ def prepare(api, repo: str, kind: str, private: bool, run: str, update: bool) ->
         try:
             info = api.repo_info(repo, repo_type=kind)
         except RepositoryNotFoundError:
-            api.create_repo(repo, repo_type=kind, private=private, exist_ok=True)
+            # Without PRIVATE the owner's own default holds.
+            api.create_repo(repo, repo_type=kind, private=private or None, exist_ok=True)
             return
     files = [each.rfilename for each in info.siblings or [] if each.rfilename != ".gitattributes"]
     theirs = (info.card_data or {}).get("run")

@@ -65,6 +65,11 @@ def base_id(manifest: dict) -> str | None:
     return spec if HUB_ID.fullmatch(spec) and not Path(spec).exists() else None
 
 
+def base_name(manifest: dict) -> str:
+    """The base as others may read it: its name on the Hub, or its folder's name alone."""
+    return base_id(manifest) or Path(str(manifest.get("base"))).name
+
+
 def model_card(card: Card) -> str:
     """The README.md of the repository."""
     sections = [
@@ -124,20 +129,19 @@ def eval_results(scores: list[dict]) -> list:
 
 
 def opening(card: Card) -> str:
-    manifest = card.run
-    base = base_id(manifest) or "a model of its author's own"
+    syntax = "text form `tool_call:`" if card.text_form else "chat template's own tool-call syntax"
     return (
-        f"# {card.name}\n\n{base}, fine-tuned to drive a toolset: 47 tools over an Obsidian vault (Claudesidian-MCP), "
-        f"called in the {'text form `tool_call:`' if card.text_form else 'chat template’s own tool-call syntax'}. "
-        f"This repository holds {WHAT[card.method]}{', and GGUF files' if card.quants else ''}.\n\n"
-        f"The tools are {TOOLS[manifest['settings']['tools_in_prompt']]}."
+        f"# {card.name}\n\n{base_name(card.run)}, fine-tuned to drive a toolset: 47 tools over an Obsidian vault "
+        f"(Claudesidian-MCP), called in the {syntax}. This repository holds {WHAT[card.method]}"
+        f"{', and GGUF files' if card.quants else ''}.\n\n"
+        f"The tools are {TOOLS[card.run['settings']['tools_in_prompt']]}."
     )
 
 
 def training(card: Card) -> str:
     """Base, data, recipe and losses of every run on the way, the first one first."""
     digest = card.run.get("base_digest")
-    parts = [f"Base: `{base_id(card.run) or 'own folder'}`, sha256 of config and samples of its weights `{digest}`."]
+    parts = [f"Base: `{base_name(card.run)}`, sha256 of config and samples of its weights `{digest}`."]
     for name, manifest, done in reversed(card.trainings):
         settings = ", ".join(f"{key} {value}" for key, value in manifest["settings"].items())
         lines = [f"**{manifest['method'].upper()}** (`{name}`, size {manifest['size']}, on {manifest['platform']})", ""]

@@ -11,7 +11,8 @@ from lib.lineage import MANIFEST, RECORD
 
 # What trainers leave beside a model that nobody needs, or that is pickled; our own card and record replace others.
 LEFT_OUT = ("*.bin", "*.pt", "*.pth", "*.pkl", "optimizer*", "*.part", "README.md", MANIFEST, RECORD, ".git*", "*.lock")
-CARD = "README.md"
+CARD, ADAPTER_CONFIG = "README.md", "adapter_config.json"
+BASE_KEYS = ("base_model_name_or_path", "model")  # PEFT's and mlx-lm's word for an adapter's base
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -40,24 +41,35 @@ def quants_of(run: Path) -> list[dict]:
     return sorted(rows, key=lambda row: -row["bytes"])
 
 
-def check(paths: list[Path]) -> None:
+def check(paths: list[Path], folders: bool = True) -> None:
     """CannotRun when a file is too large for the Hub, or holds what must not be published.
 
-    The whole folders are looked through: a secret beside a model is one slip away from being sent.
+    folders: look through all files beside them as well, for a secret in a model's folder is one slip away from being
+    sent.
     """
     large = [path for path in paths if path.stat().st_size > LARGEST_FILE]
     if large:
         size, most = size_text(large[0].stat().st_size), size_text(LARGEST_FILE)
         raise CannotRun(f"{large[0]}: {size}, more than the {most} that every client can download. Save it in shards.")
-    beside = {path for folder in {path.parent for path in paths} for path in folder.iterdir() if path.is_file()}
-    if found := secret_scan.findings(sorted(beside)):
+    looked = set(paths)
+    if folders:
+        looked |= {path for folder in {path.parent for path in paths} for path in folder.iterdir() if path.is_file()}
+    if found := secret_scan.findings(sorted(looked)):
         more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
         raise CannotRun(f"nothing is sent, because it holds secrets: {'; '.join(found[:3])}{more}. Take them out.")
 
 
-def items_of(paths: list[Path], card: str, links: list[lineage.Link]) -> list[Item]:
+def published(path: Path, base: str) -> Path | bytes:
+    """The file as it is; an adapter's config with the base's name where it names a folder of this machine."""
+    if path.name != ADAPTER_CONFIG:
+        return path
+    config = json.loads(path.read_text(encoding="utf-8"))
+    return (json.dumps(config | {key: base for key in BASE_KEYS if key in config}, indent=2) + "\n").encode()
+
+
+def items_of(paths: list[Path], card: str, links: list[lineage.Link], base: str = "") -> list[Item]:
     """Everything that is sent, the card first; lineage.json names every other file with its digest."""
-    items = [Item(path.name, path) for path in paths]
+    items = [Item(path.name, published(path, base)) for path in paths]
     names = [item.path for item in items]
     if twice := {name for name in names if names.count(name) > 1}:
         raise CannotRun(f"two files are called {', '.join(sorted(twice))}; the repository has room for one.")

@@ -18,6 +18,7 @@ import yaml
 
 REGULAR = 1000  # bytes; the Hub stores larger files, and those of binary kinds, apart (LFS)
 BINARY = (".safetensors", ".gguf")
+ORGS = [{"name": "our-lab", "roleInOrg": "write"}, {"name": "readers", "roleInOrg": "read"}]
 WRITER = {"displayName": "laptop", "role": "write"}
 
 
@@ -153,7 +154,7 @@ def route(hub: Hub, method: str, path: str, body: bytes, headers) -> object:
         raise Refusal(401, "Invalid credentials in Authorization header")
     if path == "/api/whoami-v2":
         auth = {"type": "access_token", "accessToken": hub.tokens[token]}
-        return {"type": "user", "name": "me", "orgs": [{"type": "org", "name": "our-lab"}], "auth": auth}
+        return {"type": "user", "name": "me", "orgs": ORGS, "auth": auth}
     if path == "/api/validate-yaml":
         return validated(json.loads(body))
     if path == "/api/repos/create":

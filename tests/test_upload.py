@@ -9,6 +9,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from lib.model_card import base_id, base_name
 from scripts.upload import main
 from tests.hub_loopback import hub
 from tests.ship_support import card_of, sent, upload
@@ -33,11 +34,23 @@ def test_an_adapter_arrives_with_card_lineage_and_gguf_files(shipped, hub_server
     assert record["files"].keys() == files.keys() - {"README.md", "lineage.json", ".gitattributes"}
 
 
-def test_no_folder_of_this_machine_is_published(shipped, hub_server):
+def test_no_folder_of_this_machine_is_published(shipped, hub_server, tiny_base):
+    assert str(tiny_base) in (shipped / "final_model" / "adapter_config.json").read_text(), "PEFT writes it there"
     sent(shipped, "--gguf")
-    files = hub_server.content("me/model")
-    for name in ("README.md", "lineage.json", "Modelfile"):
-        assert str(shipped.parent.parent).encode() not in files[name], name
+    for name, content in hub_server.content("me/model").items():
+        assert str(shipped.parent.parent).encode() not in content and str(tiny_base).encode() not in content, name
+    config = json.loads(hub_server.content("me/model")["adapter_config.json"])
+    assert config["base_model_name_or_path"] == "base" and config["r"] == 4
+
+
+@pytest.mark.parametrize("base, name", [
+    ("SmolLM2-135M-Instruct", "HuggingFaceTB/SmolLM2-135M-Instruct"),
+    ("unsloth/mistral-7b-instruct-v0.3-bnb-4bit", "unsloth/mistral-7b-instruct-v0.3"),
+    ("/home/me/models/mine", "mine"),
+])  # fmt: skip
+def test_the_base_is_named_as_others_find_it(base, name):
+    assert base_name({"base": base}) == name
+    assert (base_id({"base": base}) is None) == ("/home" in base)
 
 
 def test_the_card_tells_programs_and_people_what_was_measured(shipped, hub_server):

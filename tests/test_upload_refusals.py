@@ -37,8 +37,9 @@ def test_without_a_token_one_is_asked_for(shipped, hub_server, monkeypatch):
 
 
 def test_another_owner_is_refused_and_an_organisation_is_not(shipped, hub_server):
-    answer = upload("--repo", "them/model", "--run", shipped, "--method", "lora")
-    assert answer.exit_code == 2 and "the token belongs to me, our-lab, not to them" in answer.output
+    for owner in ("them", "readers"):
+        answer = upload("--repo", f"{owner}/model", "--run", shipped, "--method", "lora")
+        assert answer.exit_code == 2 and f"the token belongs to me, our-lab, not to {owner}" in answer.output
     sent(shipped, repo="our-lab/model")
 
 
