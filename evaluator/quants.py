@@ -8,7 +8,7 @@ from evaluator.reports import markdown_table, shown_rate
 from evaluator.results import RESULTS, read_result
 from evaluator.reuse import place_of
 from lib import charts
-from lib.disk import size_text
+from lib.disk import sha256, size_text
 from lib.errors import CannotRun
 from lib.gates_page import STYLE
 from lib.lineage import MANIFEST, changed, read_json
@@ -54,7 +54,7 @@ def result_of(gguf: Path, form: str, entry: dict) -> dict | None:
     result = read_result(place) if place.is_file() else None
     if result is None or result["stopped"]:
         return None
-    return result if result["settings"].get("gguf_sha256") in (None, entry.get("sha256")) else None
+    return result if result["settings"].get("gguf_sha256") == (entry.get("sha256") or sha256(gguf)) else None
 
 
 def judged(rows: list[dict]) -> list[dict]:

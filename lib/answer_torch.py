@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from peft import PeftModel
 
 from lib.model_torch import load_base
@@ -17,9 +19,12 @@ class Model:
     """A loaded model with its tokenizer, whose chat template is the one it was trained with."""
 
     def __init__(self, folder: Path, adapter: Path | None, platform: str):
+        transformers.logging.disable_progress_bar()
         self.tokenizer = load_tokenizer(adapter or folder, None)
-        model = load_base(folder, platform)
-        self.model = PeftModel.from_pretrained(model, adapter) if adapter else model
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # what these libraries tell each other
+            model = load_base(folder, platform)
+            self.model = PeftModel.from_pretrained(model, adapter) if adapter else model
         self.model.eval()
 
     def prompt(self, messages: list[dict], tools: list[dict] | None) -> str:
