@@ -91,6 +91,8 @@ def choice(rows: list[dict]) -> tuple[dict | None, str]:
         f"Take {best['type']}: {size_text(best['bytes'])}, {100 * best['bytes'] / full['bytes']:.0f} % of f16, and "
         f"{best['write_tps'] / full['write_tps']:.1f} times its speed of writing. {best['step']['sentence']}"
     )
+    if best["kl"] is not None:
+        why += f" KL from f16: {best['kl']:.4f} nats a token."
     if dropped := [row["type"] for row in compared if is_worse(row["step"])]:
         why += f" Worse than f16: {', '.join(dropped)}."
     return best, why

@@ -40,6 +40,7 @@ def test_the_smallest_file_that_is_not_worse_beyond_noise_is_taken(run):
     best, why = quants.choice(rows)
     assert best["type"] == "Q4_K_M"
     assert why.startswith("Take Q4_K_M: 6 kB, 67 % of f16, and 2.0 times its speed of writing.") and "noise" in why
+    assert why.endswith("KL from f16: 0.0123 nats a token.")
     write_result(folder, paths["Q4_K_M"], 4, of=30)
     best, why = quants.choice(with_speeds(folder))
     assert best["type"] == "Q8_0" and why.endswith("Worse than f16: Q4_K_M.")
