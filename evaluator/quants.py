@@ -7,11 +7,10 @@ from evaluator.comparison import compare, judgement
 from evaluator.reports import markdown_table, shown_rate
 from evaluator.results import RESULTS, read_result
 from evaluator.reuse import place_of
-from lib import charts
+from lib import charts, upload
 from lib.disk import sha256, size_text
 from lib.errors import CannotRun
 from lib.gates_page import STYLE
-from lib.lineage import MANIFEST, changed, read_json
 from lib.runs import read_manifest
 
 FULL = "f16"
@@ -31,21 +30,11 @@ NONE = "–"
 
 
 def quants_of(run: Path) -> list[dict]:
-    """{"type", "path", "bytes", "kl", "top", "result"} of each whole model file of a run, the largest first; result:
-    its evaluation, None where there is none or it is of another file. CannotRun for a file that was cut."""
-    folder = run / "gguf"
-    if not (folder / MANIFEST).is_file():
-        raise CannotRun(f"{run} has no GGUF files. Make them: make gguf RUN={run}")
+    """{"type", "path", "bytes", "kl", "top", "result"} of each model file of a run, the largest first; result: its
+    evaluation, None where there is none or it is of another file. CannotRun for a file that was cut."""
+    rows = upload.quants_of(run)
     form = read_manifest(run)["settings"]["format"]
-    rows = []
-    for name, entry in read_json(folder / MANIFEST)["files"].items():
-        path = folder / name
-        size_only = {"bytes": entry.get("bytes")}
-        if fault := changed(path, size_only):
-            raise CannotRun(f"{path}: {fault}. Make it again: make gguf RUN={run}")
-        row = {"type": entry["type"], "path": path, "bytes": path.stat().st_size}
-        rows.append(row | {"kl": entry.get("kl"), "top": entry.get("top"), "result": result_of(path, form, entry)})
-    return sorted(rows, key=lambda row: -row["bytes"])
+    return [{"kl": None, "top": None} | row | {"result": result_of(row["path"], form, row)} for row in rows]
 
 
 def result_of(gguf: Path, form: str, entry: dict) -> dict | None:

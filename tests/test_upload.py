@@ -123,6 +123,20 @@ def test_a_merged_model_is_merged_once_and_published_whole(shipped, hub_server, 
     assert "Merging into" in upload("--repo", "model", "--run", shipped).output, "a cut file is made again"
 
 
+def test_the_card_shows_python_that_runs(shipped, hub_server, tmp_path, capsys):
+    assert upload("--repo", "me/model", "--run", shipped).exit_code == 0
+    away = tmp_path / "downloaded"
+    away.mkdir()
+    for name, content in hub_server.content("me/model").items():
+        (away / name).write_bytes(content)
+    python = card_of(hub_server)[1].split("```python\n")[1].split("```")[0]
+    told = {}
+    exec(python.replace("me/model", str(away)).replace("max_new_tokens=320", "max_new_tokens=5, do_sample=True"), told)
+    assert told["answer"].shape[1] > told["prompt"]["input_ids"].shape[1] > 20
+    assert told["tokenizer"].decode(told["answer"][0]).startswith("<|im_start|>user\nWhat is in the folder Projects?")
+    assert capsys.readouterr().out
+
+
 def test_a_dropped_connection_is_tried_again_at_once(shipped, hub_server):
     hub_server.drops = 2
     sent(shipped, "--gguf")
