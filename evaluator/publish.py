@@ -70,6 +70,11 @@ def ready(plan: Plan, repo: str, merge: bool) -> list[Item]:
     return upload.items_of(paths, model_card(card), lineage.of_run(plan.run), base_name(card.run))
 
 
+def is_ours(plan: Plan, items: list[Item], run: str | None, files: set[str]) -> bool:
+    """Whether a repository with these files, whose card names that run, is one that the plan may write into."""
+    return run == plan.name if run else files <= {item.path for item in items}
+
+
 def forecast(plan: Plan) -> str:
     """What a merge still to be made would add to the list; "" when nothing is to be merged."""
     if plan.run is None or plan.method == "lora" or (plan.run / plan.method).is_dir():

@@ -77,6 +77,8 @@ def plain_words(doing: str) -> Iterator[None]:
     except errors.OfflineModeIsEnabled as error:
         raise CannotRun(f"{doing}: HF_HUB_OFFLINE is set, so nothing is sent. Unset it.") from error
     except (network, OSError) as error:
+        if getattr(error, "filename", None):
+            raise  # a file of ours, not the Hub
         raise CannotRun(f"{doing}: the Hub cannot be reached ({said(error)}). {AGAIN}") from error
     except ValueError as error:
         raise CannotRun(f"{doing}: {said(error)}.") from error
@@ -144,8 +146,8 @@ def may_write(token: dict, repo: str) -> bool:
     )
 
 
-def prepare(api, repo: str, kind: str, private: bool, run: str, update: bool) -> None:
-    """The repository made, or found to be ours: empty, of the same run, or to be updated anyway."""
+def prepare(api, repo: str, kind: str, private: bool, owned: Callable[[str | None, set[str]], bool]) -> None:
+    """The repository made, or found to be ours; owned(the run that its card names, its files) says whether it is."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
     with plain_words(f"looking for {repo}"):
@@ -155,15 +157,13 @@ def prepare(api, repo: str, kind: str, private: bool, run: str, update: bool) ->
             # Without PRIVATE the owner's own default holds.
             api.create_repo(repo, repo_type=kind, private=private or None, exist_ok=True)
             return
-    files = [each.rfilename for each in info.siblings or [] if each.rfilename != ".gitattributes"]
+    files = {each.rfilename for each in info.siblings or []} - {".gitattributes"}
     theirs = (info.card_data or {}).get("run")
-    if files and theirs != run and not update:
-        whose = f"the model of {theirs}" if theirs else f"{len(files)} files that are not ours"
+    if not owned(theirs, files):
+        whose = f"the model of {theirs}" if theirs else "other files"
         raise CannotRun(f"{repo} exists and holds {whose}. Choose another REPO, or write into it with UPDATE=1.")
     if private and info.private is False:
-        raise CannotRun(
-            f"{repo} exists and is public; PRIVATE=1 does not change that. Make it private on the Hub first."
-        )
+        raise CannotRun(f"{repo} exists and is public, which PRIVATE=1 does not change. Make it private on the Hub.")
 
 
 def send(api, repo: str, kind: str, items: list[Item], message: str, tell: Callable[[str], None]) -> str:

@@ -50,7 +50,7 @@ def main(repo, run_name, method, gguf, dataset, data, private, update, without_e
     api = hub.connect()
     repo = hub.whole_name(api, repo)
     items = publish.ready(plan, repo, merge=True)
-    hub.prepare(api, repo, kind, private, plan.name, update)
+    hub.prepare(api, repo, kind, private, lambda run, files: update or publish.is_ours(plan, items, run, files))
     commit = hub.send(api, repo, kind, items, f"{plan.name} by toolset-training", log)
     hub.verify(api, repo, kind, items)
     log(f"All {len(items)} files arrived as they are here.")

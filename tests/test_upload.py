@@ -210,6 +210,13 @@ def test_datasets_are_published_with_their_card(hub_server):
     files = hub_server.content("me/data", "datasets")
     assert {"syngen_tools_sft.jsonl", "syngen_tools_kto.jsonl", "syngen_tools_kto.proof.jsonl"} <= files.keys()
     assert b"config_name: sft" in files["README.md"]
+    commits = hub_server.repo("me/data", "datasets").commits
+    assert upload("--repo", "me/data", "--dataset").exit_code == 0 and len(commits) == 1, (
+        "the same again is nothing new"
+    )
+    hub_server.repo("me/data", "datasets").files["theirs.jsonl"] = (b"{}", False)
+    refused = upload("--repo", "me/data", "--dataset")
+    assert refused.exit_code == 2 and "exists and holds other files" in refused.output
 
 
 def test_datasets_of_ones_own_get_a_card_that_counts_them(hub_server, tmp_path):

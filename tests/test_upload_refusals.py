@@ -155,3 +155,8 @@ def test_no_disk_for_the_merge_is_said_before_it(shipped, hub_server, monkeypatc
     answer = upload("--repo", "me/model", "--run", shipped)
     assert answer.exit_code == 2 and "free, but merging needs" in answer.output
     assert not hub_server.repos and not list(shipped.glob("merged*"))
+
+
+def test_a_file_of_ours_that_is_gone_is_not_blamed_on_the_hub():
+    with pytest.raises(FileNotFoundError), hub_module.plain_words("sending x"):
+        shutil.copyfile("/nonexistent/x", "/nonexistent/y")
