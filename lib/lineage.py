@@ -12,10 +12,10 @@ from pathlib import Path
 
 from lib.disk import sha256, size_text
 from lib.errors import CannotRun
+from lib.gguf_source import ADAPTERS
 from lib.runs import RUNS, is_finished, read_done, read_manifest
 
 MANIFEST, RECORD, RESULTS = "manifest.json", "lineage.json", "results.json"
-ADAPTERS = ("adapter_model.safetensors", "adapters.safetensors")
 MANIFESTS = ("runs/*/*/manifest.json", "build/*/*/manifest.json")  # where a file that was moved away is looked up
 CHANGES = "+changes"  # behind a commit whose files were changed
 

@@ -4,7 +4,6 @@ import json
 import subprocess
 
 import pytest
-import yaml
 from click.testing import CliRunner
 
 from evaluator import single
@@ -12,11 +11,10 @@ from evaluator.goals import reference_context
 from evaluator.local_model import LocalModel, with_objects
 from evaluator.replies import Sampling
 from lib.errors import CannotRun
-from lib.templates import template_for
 from lib.toolset import in_schema_order, load_toolset
 from scripts.ask import main
 from tests.ship_support import write_run
-from tests.told_model import write_told_gguf
+from tests.told_model import write_told_run
 
 NAME = "vaultManager_createFolder"
 ARGUMENTS = {"path": "Ideas"}
@@ -35,12 +33,7 @@ def ask(*arguments):
 @pytest.fixture(scope="module")
 def told(llama, tmp_path_factory):
     """A run whose GGUF makes the folder Ideas, whatever it is asked."""
-    run = tmp_path_factory.mktemp("told")
-    (run / "gguf").mkdir()
-    write_told_gguf(run / "gguf" / "told-f16.gguf", template_for(), call_text())
-    (run / "config.yaml").write_text(yaml.safe_dump({"settings": {"format": "native", "tools_in_prompt": "none"}}))
-    (run / "done.json").write_text("{}")
-    return run
+    return write_told_run(tmp_path_factory.mktemp("told"), "native", call_text())
 
 
 def test_the_call_is_printed_and_nothing_is_run(told):

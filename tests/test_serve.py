@@ -6,11 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import openai
 import pytest
-import yaml
 
 from evaluator.goals import reference_context
 from lib import desktop
@@ -18,7 +16,7 @@ from lib.chat import dump_arguments
 from lib.server import serve
 from lib.templates import template_for
 from lib.toolset import in_schema_order, load_toolset
-from tests.told_model import pieces_of, write_told_gguf
+from tests.told_model import pieces_of, write_told_gguf, write_told_run
 
 NAME = "contentManager_readContent"
 QUESTION = [{"role": "user", "content": "What does the plan say?"}]
@@ -47,20 +45,12 @@ def client(url):
 @pytest.fixture(scope="module")
 def native(llama, tmp_path_factory):
     """A run's folder whose GGUF answers with a native call."""
-    return write_run(tmp_path_factory.mktemp("native"), "native", native_answer())
+    return write_told_run(tmp_path_factory.mktemp("native"), "native", native_answer())
 
 
 @pytest.fixture(scope="module")
 def text(llama, tmp_path_factory):
-    return write_run(tmp_path_factory.mktemp("text"), "text", text_answer())
-
-
-def write_run(run: Path, form: str, answer: str) -> Path:
-    (run / "gguf").mkdir()
-    write_told_gguf(run / "gguf" / "told-f16.gguf", template_for(), answer)
-    (run / "config.yaml").write_text(yaml.safe_dump({"settings": {"format": form, "tools_in_prompt": "none"}}))
-    (run / "done.json").write_text("{}")
-    return run
+    return write_told_run(tmp_path_factory.mktemp("text"), "text", text_answer())
 
 
 def test_the_told_model_is_made_of_pieces_that_differ():

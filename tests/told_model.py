@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+import yaml
 
+from lib.templates import template_for
 from tests.gguf_support import SPECIAL, byte_characters
 
 USER_DEFINED, CONTROL, NORMAL = 4, 3, 1  # llama.cpp's token types
@@ -73,3 +75,12 @@ def write_told_gguf(path: Path, template: str, text: str) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def write_told_run(run: Path, form: str, answer: str) -> Path:
+    """The folder, now a finished run whose GGUF says the answer."""
+    (run / "gguf").mkdir()
+    write_told_gguf(run / "gguf" / "told-f16.gguf", template_for(), answer)
+    (run / "config.yaml").write_text(yaml.safe_dump({"settings": {"format": form, "tools_in_prompt": "none"}}))
+    (run / "done.json").write_text("{}")
+    return run
