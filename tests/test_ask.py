@@ -92,9 +92,9 @@ def test_the_local_model_stops_where_it_is_told_and_never_repeats_the_prompt(tra
     warm = Sampling(temperature=1.0, seed=5, max_tokens=40)
     whole, cut_off, read, written = model.complete(prompt, warm, ())
     assert cut_off == (written == 40) and read == len(model.tokenizer(prompt)["input_ids"])
-    mark = whole[3:5]
+    mark = next(letter for letter in whole[1:] if letter.isascii() and letter.isprintable() and letter != whole[0])
     shorter, cut_off, _, _ = model.complete(prompt, warm, (mark,))
-    assert len(mark) == 2 and shorter == whole[: whole.index(mark)] and not cut_off
+    assert shorter == whole[: whole.index(mark)] != "" and not cut_off
     sampled = [model.complete(prompt, Sampling(temperature=1.0, seed=seed, max_tokens=10), ())[0] for seed in (1, 1, 2)]
     assert sampled[0] == sampled[1] != sampled[2]
 
