@@ -98,8 +98,8 @@ def test_a_served_file_is_measured_and_the_page_written(llama, run):
     for path in paths.values():
         write_toy_gguf(path, template_for())
     manifest = json.loads((folder / "gguf" / "manifest.json").read_text())
-    for path in paths.values():
-        manifest["files"][path.name]["bytes"] = path.stat().st_size
+    for kind, path in paths.items():
+        manifest["files"][path.name] = {"type": kind, "bytes": path.stat().st_size}
     (folder / "gguf" / "manifest.json").write_text(json.dumps(manifest))
     answer = CliRunner().invoke(main, ["--run", str(folder), "--rounds", "1"])
     assert answer.exit_code == 0, answer.output
