@@ -59,8 +59,15 @@ def table(found: dict[str, list[dict]], columns: dict[str, str]) -> list[str]:
     return lines
 
 
-def compared(found: dict[str, list[dict]], targets: dict[str, float]) -> tuple[list[str], bool]:
-    """(a line for each other leg: ours against it and its target; whether all targets are met)."""
-    ratios = {kind: median(found, "ours", "tokens_per_s") / median(found, kind, "tokens_per_s") for kind in targets}
-    lines = [f"ours/{kind} {ratios[kind]:.2f} (target {target:g})" for kind, target in targets.items()]
-    return lines, all(ratios[kind] >= target for kind, target in targets.items())
+def compared(found: dict[str, list[dict]], targets: dict[str, float], noise: float) -> tuple[list[str], bool]:
+    """(a line for each other leg: ours against it, the target, the losses apart; whether all of that is as wanted).
+
+    targets: leg -> times as fast; noise: how far the held-out losses may be apart, nats.
+    """
+    lines, met = [], True
+    for kind, target in targets.items():
+        ratio = median(found, "ours", "tokens_per_s") / median(found, kind, "tokens_per_s")
+        apart = median(found, "ours", "eval_loss") - median(found, kind, "eval_loss")
+        lines.append(f"ours/{kind} {ratio:.2f} (target {target:g}), loss {apart:+.4f} (within {noise:g})")
+        met &= ratio >= target and abs(apart) <= noise
+    return lines, met

@@ -15,6 +15,7 @@ from lib.bench import compared, run_legs, table
 from lib.cli import command, option
 
 TARGETS = {"plain": 5.0, "tuned": 2.0}  # times as fast
+NOISE = 0.03  # nats: other batches of the same rows move the loss of 16 steps as far
 LEGS = ("plain", "ours", "tuned", "packed")
 
 
@@ -25,7 +26,7 @@ LEGS = ("plain", "ours", "tuned", "packed")
 @click.pass_context
 def main(ctx, data, rows, rounds):
     found = run_legs("lib.bench_sft_torch", LEGS, rounds, data, rows)
-    lines, met = compared(found, TARGETS)
+    lines, met = compared(found, TARGETS, NOISE)
     for line in table(found, {"tokens_per_s": ".1f", "eval_loss": ".4f"}) + lines:
         click.echo(line)
     ctx.exit(0 if met else 1)
