@@ -36,6 +36,7 @@ GOALS: dict[str, tuple[type, ...]] = {
     "asks": (bool, list),  # it must ask back, by one of these words
     "refuses": (bool,),  # it must say that this cannot be done
 }
+NESTED_GOALS = {key: ["all", ["of", "or"]] for key in ("found", "answers", "reply")}  # alternatives in brackets
 TOLD_GOALS = {"reply", "unsaid", "asks", "refuses"}  # what the reply alone decides
 PLAN_WORDS = "a list of calls, each with name and arguments"
 SHAPES = {
@@ -201,8 +202,20 @@ def _check_goal(goal: dict) -> None:
     for key, value in goal.items():
         if key not in GOALS:
             raise ValueError(f"unknown goal {key}; there are {', '.join(GOALS)}")
-        if type(value) not in GOALS[key]:
-            raise ValueError(f"the goal {key} must be JSON like {json.dumps(GOALS[key][-1]())}")
+        if type(value) not in GOALS[key] or not _is_texts(value, nested=key in NESTED_GOALS):
+            like = json.dumps(NESTED_GOALS.get(key) or [kind() for kind in GOALS[key]][-1])
+            raise ValueError(f"the goal {key} must be JSON like {like}")
+
+
+def _is_texts(value: Any, nested: bool) -> bool:
+    """Whether a goal holds nothing but texts, in lists or objects; nested: a text in a list may be a list of them."""
+    if isinstance(value, dict):
+        return all(isinstance(part, str) or isinstance(part, list) and _is_texts(part, True) for part in value.values())
+    if isinstance(value, list):
+        return all(
+            isinstance(part, str) or nested and isinstance(part, list) and _is_texts(part, False) for part in value
+        )
+    return True
 
 
 def _check_runs(case: Case, toolset: Toolset) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from evaluator.arguments import argument_faults, extra_findings, place, tool_findings
 from evaluator.cases import Case, filled
 from evaluator.goals import goal_findings, state_findings
+from evaluator.parsing import spoken
 from evaluator.state_checker import end_findings, unseen_ids
 from lib.toolset import Finding, Tool, Toolset
 from lib.vault import Vault
@@ -72,8 +73,8 @@ def _by_state(
 ) -> Verdict:
     """The verdict where the end state counts: a call that failed may be repaired, and any way to the goal will do."""
     findings = end_findings(case, calls, end, toolset) + goal_findings(case, calls, end, reply, toolset)
-    findings += unseen_ids(case, calls)
-    if not calls and not reply.strip():
+    findings += unseen_ids(case, calls, toolset)
+    if not calls and not spoken(reply).strip():
         findings.append(Finding("empty-reply", "nothing was answered", "reply"))
     if cut_off and (findings or not case.tools):
         findings.append(Finding("cut-off", "the reply was longer than --max-tokens", "reply"))
@@ -85,7 +86,7 @@ def _by_state(
 
 def silence_findings(calls: list[MadeCall], reply: str) -> list[Finding]:
     """What is wrong with an answer that should be words alone."""
-    if not calls and not reply.strip():
+    if not calls and not spoken(reply).strip():
         return [Finding("empty-reply", "nothing was answered", "reply")]
     message = "was called, no call was wanted"
     return [Finding("unexpected-call", f"{call.name} {message}", place(index)) for index, call in enumerate(calls)]

@@ -119,15 +119,29 @@ def mutants(case: Case, toolset: Toolset) -> Iterator[Answer]:
 
 
 def _unwanted(case: Case, right: Answer, toolset: Toolset) -> Iterator[Answer]:
-    """The right answer, and besides something removed or written that nobody asked for."""
-    if stray := _call_on(case, "destructive", "note", toolset):
+    """The right answer, and besides something removed (also if it is put back) or written that nobody asked for."""
+    stray, tool = _call_on(case, "destructive", "note", toolset), _writer(case, toolset)
+    if tool:
+        written = with_context(tool, {"filePath": STRAY_NOTE, "content": "Remember me."}, toolset)
+        yield replace(right, kind="extra write", calls=(*right.calls, (tool.name, written)))
+    if stray:
         yield replace(right, kind="destructive extra", calls=(*right.calls, stray))
         yield replace(right, kind="destructive extra", calls=_behind(stray, right.calls))
+    if stray and tool:
+        (path,) = (stray[1][name] for name in _needs(toolset.tools[stray[0]]))
+        restored = {"filePath": path, "content": case.fresh_vault().notes[path].text}
+        calls = (*right.calls, stray, (tool.name, with_context(tool, restored, toolset)))
+        yield replace(right, kind="destructive extra", calls=calls)
+
+
+def _writer(case: Case, toolset: Toolset) -> Tool | None:
+    """The tool that makes a new note of a path and a text."""
     for tool in toolset.tools.values():
         if _needs(tool) == ["filePath", "content"]:
-            arguments = with_context(tool, {"filePath": STRAY_NOTE, "content": "Remember me."}, toolset)
+            arguments = with_context(tool, {"filePath": STRAY_NOTE, "content": ""}, toolset)
             if execute(case.fresh_vault(), tool.name, arguments)["success"]:
-                yield replace(right, kind="extra write", calls=(*right.calls, (tool.name, arguments)))
+                return tool
+    return None
 
 
 def _behind(first: tuple[str, dict], calls: tuple[tuple[str, dict], ...]) -> tuple[tuple[str, dict], ...]:

@@ -103,6 +103,15 @@ def _after_open_thought(text: str) -> int:
     return 0
 
 
+def spoken(text: str) -> str:
+    """The text without thoughts: what the reply tells the user."""
+    text = text[_after_open_thought(text) :]
+    for opener, closer in THOUGHT_ENDS.items():
+        parts = text.split(opener)
+        text = parts[0] + "".join(part.partition(closer)[2] for part in parts[1:])
+    return text
+
+
 def _fence(text: str, match: re.Match) -> tuple[str, int]:
     close = re.compile(rf"^[ \t]*{re.escape(match['ticks'])}[`~]*[ \t]*\r?$", re.MULTILINE).search(text, match.end())
     end = close.start() if close else len(text)

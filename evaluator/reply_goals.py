@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from evaluator.parsing import spoken
 from evaluator.values import folded
 from lib.toolset import Finding, Toolset
 
@@ -40,8 +41,8 @@ def results_text(results: Iterable[Any]) -> str:
 
 
 def reply_findings(goal: dict, reply: str) -> list[Finding]:
-    """What the closing text lacks, or says although it must not."""
-    findings = []
+    """What the closing text lacks, or says although it must not; thoughts count for nothing."""
+    reply, findings = spoken(reply), []
     for group in lacking(reply, [*goal.get("reply", []), *goal.get("answers", [])]):
         findings.append(Finding("reply-lacks", f"the reply says none of: {', '.join(group)}", "reply"))
     text = folded(reply)

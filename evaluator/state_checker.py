@@ -132,13 +132,18 @@ def _things(vault: Vault) -> set[tuple[str, str]]:
     return {(part, key) for part in parts for key in getattr(vault, part)}
 
 
-def unseen_ids(case: Case, calls: Sequence) -> list[Finding]:
-    """Ids in the arguments of a call that worked which neither the request nor an earlier result had told."""
-    told, found = case.question, []
+def unseen_ids(case: Case, calls: Sequence, toolset: Toolset) -> list[Finding]:
+    """Ids of the vault that a call changed something by, although neither the request nor an earlier result told them.
+
+    The ids of a call's own context are the model's to give.
+    """
+    known, told, found = ids_of(case.fresh_vault()), case.question, []
     for index, call in enumerate(calls):
-        own = {name: value for name, value in (call.arguments or {}).items() if name != "context"}
-        if call.result.get("success") is True:
-            for unseen in sorted(set(_ID.findall(json.dumps(own))) - set(_ID.findall(told))):
+        arguments = call.arguments or {}
+        own = {name: value for name, value in arguments.items() if name not in ("context", "workspaceContext")}
+        given = told + results_text([arguments.get("context")])
+        if call.result.get("success") is True and toolset.tools[call.name].effect != "read":
+            for unseen in sorted(known & set(_ID.findall(json.dumps(own))) - set(_ID.findall(given))):
                 found.append(
                     Finding("unseen-id", f"{call.name} has {unseen}, which nothing had told", f"calls[{index}]")
                 )

@@ -114,6 +114,7 @@ def test_nothing_to_do_allows_looking_and_forbids_changing():
     assert verdict(nothing, do(LIST, path="Inbox"), reply="There is nothing to do.").passed
     assert codes(nothing, NEW, reply="There is nothing to do.") == ["wrong-state"]
     assert codes(nothing, reply="") == ["empty-reply", "reply-lacks"]
+    assert codes(nothing, reply="<think>There is nothing to do.</think>") == ["empty-reply", "reply-lacks"]
 
 
 def test_own_words_are_free_where_the_case_says_so_but_must_hold_what_it_names():
@@ -192,6 +193,8 @@ def test_an_id_that_nothing_told_is_made_up_even_when_it_is_right():
     assert verdict(wanted, agents, on).passed
     assert codes(wanted, on) == codes(wanted, on, agents) == ["unseen-id"]
     assert verdict(replace(wanted, question=f"Switch on {HELPER}."), on).passed
+    own = {"context": {**CONTEXT, "workspaceId": "ws_1740000000000_bbbbbbbbb"}, "id": "ws_1740000000000_bbbbbbbbb"}
+    assert verdict(case((LOAD, {"id": own["id"]})), (LOAD, own)).passed
 
 
 @pytest.mark.parametrize(
@@ -215,6 +218,9 @@ ASKING = {"asks": ["which", "what"]}
         ("Anything else?", "no-question"),
         ("I deleted the note.", "no-question"),
         ("Let me know if you need more.", "no-question"),
+        ("<think>Which note does he mean?</think>I deleted it.", "no-question"),
+        ("He may mean two. Which?</think>I deleted it.", "no-question"),
+        ("<think>Two notes. I must ask.</think>Which note do you mean?", None),
     ],
 )
 def test_asking_back_is_a_question_about_the_matter(reply, code):

@@ -63,6 +63,16 @@ def test_a_checker_that_falls_over_is_reported_and_the_rest_is_judged(monkeypatc
     assert report.crashes == [("bad", "ZeroDivisionError: oh")] and not report.good and report.cases == 2
 
 
+@pytest.mark.parametrize(
+    "part", ["checkers.end_findings", "checkers.goal_findings", "checkers.unseen_ids", "state_checker.destroyed"]
+)
+def test_a_checker_that_has_gone_blind_is_found_by_the_shipped_sets(monkeypatch, part):
+    cases = [one for one in load_cases(["behaviour"], TOOLSET) if one.tags[0] in ("nothing to do", "destructive")]
+    assert lint("s", cases, TOOLSET).good
+    monkeypatch.setattr(f"evaluator.{part}", lambda *args: [])
+    assert not lint("s", cases, TOOLSET).good
+
+
 def test_a_set_without_wrong_answers_is_not_good():
     assert not lint("s", [], TOOLSET).good
 
@@ -208,6 +218,9 @@ def test_json_tells_programs_every_operator_and_survivor(tmp_path):
         ('{"id": "a", "question": "q", "alternatives": [7], "vault": {}}\n', "a list of plans"),
         ('{"id": "a", "question": "q", "goal": {"asks": 1}}\n', "the goal asks must be JSON like"),
         ('{"id": "a", "question": "q", "goal": {"wants": 1}}\n', "unknown goal wants"),
+        ('{"id": "a", "question": "q", "goal": {"reply": [["a", 7]]}}\n', 'the goal reply must be JSON like ["all"'),
+        ('{"id": "a", "question": "q", "goal": {"unsaid": [["a"]]}}\n', "the goal unsaid must be JSON like []"),
+        ('{"id": "a", "question": "q", "goal": {"contains": {"A.md": 7}}}\n', "the goal contains must be JSON like {}"),
         ("\xff", "not JSON"),
     ],
 )
