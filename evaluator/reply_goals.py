@@ -36,8 +36,15 @@ def lacking(text: str, wanted: Iterable[str | list[str]]) -> list[list[str]]:
 
 
 def results_text(results: Iterable[Any]) -> str:
-    """All results as one text to look words up in."""
-    return "\n".join(json.dumps(result, ensure_ascii=False).replace("\\n", "\n") for result in results)
+    """All results (or calls) as one text to look words up in; what is nested too deep to be written holds none."""
+    return "\n".join(map(_dumped, results))
+
+
+def _dumped(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False).replace("\\n", "\n")
+    except RecursionError:
+        return ""
 
 
 def reply_findings(goal: dict, reply: str) -> list[Finding]:

@@ -4,7 +4,6 @@ How it got there is free: reads, failed calls and detours cost nothing. What is 
 end, and anything that was destroyed on the way and only put back.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -143,7 +142,7 @@ def unseen_ids(case: Case, calls: Sequence, toolset: Toolset) -> list[Finding]:
         own = {name: value for name, value in arguments.items() if name not in ("context", "workspaceContext")}
         given = told + results_text([arguments.get("context")])
         if call.result.get("success") is True and toolset.tools[call.name].effect != "read":
-            for unseen in sorted(known & set(_ID.findall(json.dumps(own))) - set(_ID.findall(given))):
+            for unseen in sorted(known & set(_ID.findall(results_text([own]))) - set(_ID.findall(given))):
                 found.append(
                     Finding("unseen-id", f"{call.name} has {unseen}, which nothing had told", f"calls[{index}]")
                 )
