@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from evaluator.checkers import judge
+from evaluator.checkers import MadeCall, judge
 from evaluator.mutants import Answer, judge_answer
+from lib.vault import execute
 from tests.state_support import (
     APPEND,
     CONTEXT,
@@ -192,7 +193,10 @@ def test_arguments_nested_beyond_reason_are_judged_like_others():
     update = "memoryManager_updateWorkspace", {"context": CONTEXT, "workspaceId": HELPER, "newValue": deep}
     update[1]["fieldPath"] = "description"
     wanted = case(goal={"looks": ["Easter"], "found": ["one"], "reply": ["no"]})
-    assert codes(wanted, update, reply="no") == ["not-looked-up"]
+    vault = wanted.fresh_vault()
+    made = MadeCall(*update, execute(vault, *update))
+    found = judge(wanted, [made], "no", vault, TOOLSET)
+    assert {finding.code for finding in found.findings} == {"not-looked-up"}
 
 
 ASKING = {"asks": ["which", "what"]}
