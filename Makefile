@@ -77,7 +77,7 @@ endif
 SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT OLD A B TEACHER TEACHER_URL COUNT FLOOR RUN QUANTS BACKEND MODEL PROMPTS TOOLS \
   REPO METHOD GGUF PRIVATE UPDATE FILE Q WITH VAULT EXECUTE SFT_ARGS KTO_ARGS PROBE_ARGS FIT_ARGS EVAL_ARGS COMPARE_ARGS LADDER_ARGS SERVE_ARGS ASK_ARGS \
   UPLOAD_ARGS INTERLEAVE_ARGS DEDUP_ARGS EXPORT_ARGS IMPORT_ARGS GENERATE_ARGS MUTATE_ARGS \
-  DRY_RUN RESUME YES NPROC FSDP QUICK FLASH_ATTN PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
+  DRY_RUN RESUME YES NPROC FSDP QUICK FLASH_ATTN TO OUTGROW_ARGS PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
 # Read by the build and the search of llama.cpp.
 export LLAMA_CMAKE LLAMA_CPP
@@ -254,6 +254,10 @@ $(STATE)/sft.run: $(SFT_DATA) configs/sft.yaml configs/sizes.yaml $(STATE)/sft.f
 
 $(STATE)/kto.run: $(KTO_DATA) configs/kto.yaml configs/sizes.yaml $(STATE)/kto.flags | $(READY) $(if $(DATA),,build/validated/syngen_tools_kto.json)
 	$(PYTHON) -m scripts.kto $(FLAGS_kto) $(SWITCHES) --run-file $@
+
+.PHONY: outgrow
+outgrow: $(READY) ## Write a training for another engine, TO=accelerate|axolotl|skypilot: OUTGROW_ARGS="--method kto --gpus 4"
+	$(PYTHON) -m scripts.outgrow $(call needed,TO) $(MODEL_FLAGS) $(if $(OUT),--out $(OUT)) $(OUTGROW_ARGS) $(DATA)
 
 ##@ Ship and measure (RUN=runs/<name>; without it the newest finished run)
 .PHONY: gguf serve ask eval report compare-runs compare rescore ladder bench-gguf lineage upload upload-data

@@ -23,7 +23,8 @@ from lib.kto_plan import planned_batches
 from lib.model_torch import add_lora, load_base
 from lib.templates import template_for
 from lib.tokenizer_torch import load_tokenizer
-from lib.training import Job, load_examples, render_rows
+from lib.training import Job
+from lib.training_rows import load_examples, render_rows
 
 HELD_OUT = 32  # rows that the loss is measured on afterwards
 SFT_ADAPTER = {"lora_rank": 32, "lora_alpha": 64}  # tiny's; fresh, so that the reference is the base

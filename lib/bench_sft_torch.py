@@ -20,7 +20,7 @@ from lib.model_torch import add_lora, load_base
 from lib.sft_torch import as_dataset, make_trainer, mean_loss
 from lib.templates import template_for
 from lib.tokenizer_torch import load_tokenizer
-from lib.training import load_examples, render_rows
+from lib.training_rows import load_examples, render_rows
 
 HELD_OUT = 64  # rows that the loss is measured on afterwards
 PACK = 4  # rows of average length in a pack, as many as tiny's batch has

@@ -58,3 +58,28 @@ def write_random_model(folder: Path, chat_template: str, shape=None, seed: int =
         model = LlamaForCausalLM(config).to(dtype)
     model.save_pretrained(folder)
     return folder
+
+
+def write_seven_b(folder: Path, layers: int = 32) -> None:
+    """A random Mistral-7B in bf16 with so many of its layers, and beside it a fresh LoRA adapter of rank 32."""
+    from peft import LoraConfig, get_peft_model
+
+    from lib.config import TARGETS
+    from lib.templates import template_for
+
+    write_random_model(folder, template_for("none"), SEVEN_B | {"num_hidden_layers": layers}, dtype=torch.bfloat16)
+    # The adapter needs names and shapes only: the base stays on the meta device.
+    with torch.device("meta"):
+        model = LlamaForCausalLM(LlamaConfig.from_pretrained(folder))
+    lora = LoraConfig(
+        r=32, lora_alpha=64, target_modules=TARGETS, task_type="CAUSAL_LM", base_model_name_or_path=str(folder)
+    )
+    model = get_peft_model(model, lora)
+    for name, parameter in list(model.named_parameters()):
+        if "lora_" in name:
+            owner, _, leaf = name.rpartition(".")
+            value = (
+                torch.zeros(parameter.shape) if "lora_B" in name else torch.randn(parameter.shape) / parameter.shape[1]
+            )
+            setattr(model.get_submodule(owner), leaf, torch.nn.Parameter(value))
+    model.save_pretrained(folder / "adapter")

@@ -71,7 +71,8 @@ def trained(method: str, platform: str, folder: Path) -> str:
     from lib.chat import example_from_row
     from lib.config import load_config, load_size
     from lib.templates import template_for
-    from lib.training import Job, render_rows, trainer
+    from lib.training import Job, trainer
+    from lib.training_rows import render_rows
 
     base = folder / "model"
     if not base.is_dir():

@@ -66,7 +66,7 @@ def main(data, size, platform, model, form, tools_in_prompt, count, line, with_i
     from rich.console import Console
 
     from lib.rendering import check_trained_share, render, role_counts
-    from lib.training import load_examples, tools_for
+    from lib.training_rows import load_examples, tools_for
 
     tokenizer = load(size, platform, model, tools_in_prompt)
     examples = load_examples(list(data) or [DEFAULT_DATA])[line - 1 : line - 1 + count]

@@ -37,6 +37,7 @@ TOLD = {
     "docs/": "data-format.md: rows, proofs, reports; kto.md: losses, batches; windows.md; gates/: the sets measured",
     "evaluator/page.css": "its looks: light and dark, narrow and wide",
     "evaluator/page.js": "its list of cases: filters, and the case that is opened",
+    "lib/templates/train_trl.py.txt": "the plain trl script that make outgrow writes",
     "lib/training_page.js": "its curves read by pointer or arrow keys",
     "evaluator/prompts/": "the prompt sets and the vaults they are asked in",
     "tests/": "test_<module>.py; test_layout, test_makefile, test_readme and test_scripts hold the house itself",

@@ -14,7 +14,8 @@ from evaluator.results import read_result
 from lib.contamination import refuse_evaluation_prompts
 from lib.jsonl import read_rows, write_rows
 from lib.toolset import load_toolset
-from lib.training import load_examples, prepare, training_options
+from lib.training import prepare, training_options
+from lib.training_rows import load_examples
 from lib.validation import check_row
 from tests.loopback import chat, serving
 

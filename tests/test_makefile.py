@@ -17,7 +17,7 @@ MODULE = re.compile(r"python -m ((?:scripts|evaluator)[.\w]*)")
 SETTINGS = (
     "YES=1", "RESUME=1", "RUN=runs/x", "MODEL=m", "SFT_RUN=runs/y", "OUT=o", "OLD=p", "A=a", "B=b", "TEACHER=t",
     "TEACHER_URL=http://u", "COUNT=3", "TOOLS=mine.json", "REPO=me/model", "METHOD=lora", "GGUF=1", "PRIVATE=1",
-    "UPDATE=1", "FILE=f", "Q=why?", "WITH=gguf", "VAULT=spokes", "EXECUTE=1",
+    "UPDATE=1", "TO=axolotl", "FILE=f", "Q=why?", "WITH=gguf", "VAULT=spokes", "EXECUTE=1",
 )  # fmt: skip
 WITH_DATA = ("import",)  # targets that have no files of their own
 

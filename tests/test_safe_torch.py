@@ -17,7 +17,7 @@ from lib.model_torch import add_lora
 from lib.safe_torch import is_out_of_memory
 from lib.templates import template_for
 from lib.tokenizer_torch import load_tokenizer
-from lib.training import render_rows
+from lib.training_rows import render_rows
 from scripts.kto import main as kto
 from scripts.sft import main as sft
 from tests.tiny_model import call_row, row, write_tiny_model

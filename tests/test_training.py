@@ -234,7 +234,7 @@ def test_resume_is_refused_when_a_setting_changed(place, monkeypatch):
 
 def test_a_share_of_the_rows_stays_whole_and_the_others_end_with_their_first_call():
     from lib.rendering import Rendered
-    from lib.training import shorten
+    from lib.training_rows import shorten
 
     def row(results: int) -> Rendered:
         roles = ["prompt", "trained", *["prompt"] * results, "trained"]
@@ -252,7 +252,7 @@ def test_a_share_of_the_rows_stays_whole_and_the_others_end_with_their_first_cal
 
 def test_rows_are_spread_over_the_tools_that_they_call_first():
     from lib.chat import example_from_row
-    from lib.training import spread
+    from lib.training_rows import spread
 
     def example(name: str):
         answer = {"role": "assistant", "content": f"tool_call: {name}\narguments: {{}}" if name else "No."}
@@ -268,7 +268,7 @@ def test_rows_are_spread_over_the_tools_that_they_call_first():
 
 def test_a_share_of_the_rows_has_a_loss_on_the_context_of_its_calls():
     from lib.rendering import Rendered
-    from lib.training import thin_context
+    from lib.training_rows import thin_context
 
     rows = [Rendered("", [1, 2, 3], [-100, 2, 3], 1, ["prompt", "context", "trained"]) for _ in range(200)]
     thinned = thin_context(rows, 0.3, seed=1)

@@ -6,7 +6,8 @@ from lib.chat import example_from_row
 from lib.config import load_config, load_size
 from lib.templates import template_for
 from lib.tokenizer_torch import load_tokenizer
-from lib.training import Job, render_rows
+from lib.training import Job
+from lib.training_rows import render_rows
 from tests.tiny_model import call_row, row
 
 SETTINGS = {

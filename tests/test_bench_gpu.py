@@ -1,0 +1,56 @@
+"""The GPU bench: what it counts, its table, and what it says without a GPU."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from lib.bench_gpu_torch import PROMPT_SHARE, flops_per_token, random_rows
+from lib.random_model_torch import SEVEN_B
+from scripts import bench_gpu
+
+
+def test_useful_work_is_four_a_weight_for_sft_and_six_for_kto():
+    """Mistral-7B's blocks hold 6.98 billion weights (7.25 less embedding and head)."""
+    sft = flops_per_token(SEVEN_B, 0, "sft")
+    head = (1 - PROMPT_SHARE) * 4096 * 32768
+    assert sft == pytest.approx(4 * (6.98e9 + head), rel=1e-3)
+    assert flops_per_token(SEVEN_B, 0, "kto") == pytest.approx(1.5 * sft)
+    assert flops_per_token(SEVEN_B, 2048, "sft") - sft == pytest.approx(2 * 32 * 2 * 4096 * 2048)
+
+
+def test_rows_are_all_different_and_a_quarter_is_trained():
+    rows = random_rows(6, 64, 250)
+    assert len({tuple(row.input_ids) for row in rows}) == 6
+    assert all(row.trained == 16 and row.prompt_length == 48 for row in rows)
+    assert random_rows(6, 64, 250) == rows
+
+
+def test_without_a_gpu_nothing_is_measured_and_that_is_said(monkeypatch):
+    monkeypatch.setattr("lib.needs.output_of", lambda *line: None)
+    answer = CliRunner().invoke(bench_gpu.main, [])
+    assert answer.exit_code == 0 and answer.stdout == ""
+    assert "nothing was measured" in answer.stderr and "make setup PLATFORM=cuda" in answer.stderr
+
+
+def test_a_leg_that_fails_is_a_row_of_the_table(monkeypatch, tmp_path):
+    figures = {
+        "leg": "trl",
+        "method": "sft",
+        "bits": 4,
+        "tokens_per_s": 900.5,
+        "tflops": 26.0,
+        "peak_gb": 9.1,
+        "loss": 5.5,
+    }
+
+    class Done:
+        def __init__(self, line):
+            self.returncode = int("unsloth" in line)
+            self.stdout, self.stderr = json.dumps(figures), "Traceback\\ntorch.OutOfMemoryError: CUDA out of memory"
+
+    monkeypatch.setattr(bench_gpu.subprocess, "run", lambda line, **_: Done(line))
+    found = [bench_gpu.leg_figures(leg, "sft", 4, 2, 64, tmp_path) for leg in ("trl", "unsloth")]
+    text = bench_gpu.table([found[0] | {"mfu": 0.412}, found[1]])
+    assert "| sft | 4 | trl | 900.5 | 41.2% | 9.1 | 5.5 |" in text
+    assert "| sft | 4 | unsloth | failed: " in text and "out of memory" in text
