@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lib.config import read_yaml
 from lib.env import ENV_FILE, read_env
 from lib.needs import Need, installed_version, output_of
 
@@ -16,7 +17,6 @@ OLDEST_DRIVER = 580  # of CUDA 13, which PyTorch's wheels in the CUDA lock are b
 OLDEST_CAPABILITY = 8.0  # Ampere: bf16 in hardware
 OLDEST_GLIBC = (2, 28)  # manylinux_2_28, what PyTorch's and MLX's wheels ask for
 OLDEST_MACOS = (14, 0)  # MLX's wheels
-NEEDED_GB = {"tiny": 3, "3b": 8, "7b": 11, "13b": 20, "20b": 22}  # of a GPU or a Mac, as configs/sizes.yaml expects
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class Machine:
 
     @property
     def needed(self) -> int:
-        return NEEDED_GB[self.size]
+        """GB that the larger of the size's two trainings is expected to take (configs/sizes.yaml)."""
+        return max(read_yaml("configs/sizes.yaml")[self.size]["memory_gb"].values())
 
 
 @dataclass(frozen=True)

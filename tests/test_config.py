@@ -114,6 +114,19 @@ def test_a_learning_rate_below_published_kto_practice_is_remarked_on():
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", SIZES)
+def test_the_expected_memory_is_the_forecast_and_fits_a_24_gb_card(name, method):
+    from lib.budgets import CARD_SHARE
+    from lib.memory import plan_of, total
+    from lib.model_config import shape_of
+
+    size = load_size(name, "cuda", method)
+    peak = total(shape := shape_of(size.base), plan_of(shape, "cuda", load_config(method, size, {})[0])) / 1e9
+    told = read_yaml("configs/sizes.yaml")[name]["memory_gb"][method]
+    assert abs(peak - told) < 1 and peak < 24 * 1.073741824 * CARD_SHARE
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_each_setting_is_explained_in_its_recipe(method):
     from lib.training import recipe_comments
 
