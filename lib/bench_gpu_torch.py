@@ -155,6 +155,18 @@ def foreign_trainer(leg: str, job, bits: int):
     )
 
 
+def forecast_gb(job, bits: int) -> float:
+    """What make fit says of our training of the job."""
+    from dataclasses import replace
+
+    from lib.memory import plan_of, total
+    from lib.model_config import shape_of
+
+    shape = shape_of(str(job.base))
+    plan = plan_of(shape, "cuda", job.config)
+    return round(total(shape, plan if bits == 4 else replace(plan, weights="bf16")) / 1e9, 2)
+
+
 def main(leg: str, method: str, bits: int, steps: int, length: int, folder: Path) -> None:
     """Print one JSON object: tokens a second, TFLOP/s of useful work, peak memory, the loss."""
     shape = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -184,6 +196,7 @@ def main(leg: str, method: str, bits: int, steps: int, length: int, folder: Path
         "tokens_per_s": round(tokens, 1),
         "tflops": round(tokens * flops_per_token(shape, length, method) / 1e12, 2),
         "peak_gb": round(torch.cuda.max_memory_allocated() / 1e9, 2),
+        "forecast_gb": forecast_gb(job, bits),
         "reserved_gb": round(torch.cuda.max_memory_reserved() / 1e9, 2),
         "loss": round(trainer.state.log_history[-1].get("train_loss", float("nan")), 4),
     }

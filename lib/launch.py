@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from lib.cli import log
@@ -31,6 +32,8 @@ def command(method: str, arguments: list[str], processes: int, sharded: bool) ->
 
 def train(job) -> None:
     """Run the job in its processes to the end; KeyboardInterrupt when the user stopped it, CannotRun when it failed."""
+    # One process decides for all, and finds the machine idle.
+    import_module("lib.probe_torch").choose_dtype(job)
     stop = job.run / STOP
     stop.unlink(missing_ok=True)
     line = command(job.method, sys.argv[1:], job.processes, job.sharded)

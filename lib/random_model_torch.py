@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from lib.config import TARGETS
+from lib.templates import template_for
 
 SPECIAL = ["<unk>", "<|im_start|>", "<|im_end|>", "<pad>"]
 TWO_LAYERS = {
@@ -60,26 +64,16 @@ def write_random_model(folder: Path, chat_template: str, shape=None, seed: int =
     return folder
 
 
-def write_seven_b(folder: Path, layers: int = 32) -> None:
-    """A random Mistral-7B in bf16 with so many of its layers, and beside it a fresh LoRA adapter of rank 32."""
-    from peft import LoraConfig, get_peft_model
-
-    from lib.config import TARGETS
-    from lib.templates import template_for
-
-    write_random_model(folder, template_for("none"), SEVEN_B | {"num_hidden_layers": layers}, dtype=torch.bfloat16)
-    # The adapter needs names and shapes only: the base stays on the meta device.
-    with torch.device("meta"):
+def write_model_with_adapter(folder: Path, shape: dict, dtype=torch.bfloat16) -> None:
+    """A random model of the shape, and beside it in adapter/ a fresh LoRA of rank 32, as an SFT run leaves one."""
+    write_random_model(folder, template_for("none"), shape, dtype=dtype)
+    with torch.device("meta"):  # the adapter needs the names and shapes of the base, not its weights
         model = LlamaForCausalLM(LlamaConfig.from_pretrained(folder))
-    lora = LoraConfig(
-        r=32, lora_alpha=64, target_modules=TARGETS, task_type="CAUSAL_LM", base_model_name_or_path=str(folder)
-    )
-    model = get_peft_model(model, lora)
+    settings = {"r": 32, "lora_alpha": 64, "target_modules": TARGETS, "task_type": "CAUSAL_LM"}
+    model = get_peft_model(model, LoraConfig(base_model_name_or_path=str(folder), **settings))
     for name, parameter in list(model.named_parameters()):
         if "lora_" in name:
             owner, _, leaf = name.rpartition(".")
-            value = (
-                torch.zeros(parameter.shape) if "lora_B" in name else torch.randn(parameter.shape) / parameter.shape[1]
-            )
-            setattr(model.get_submodule(owner), leaf, torch.nn.Parameter(value))
+            drawn = torch.zeros(parameter.shape) if "lora_B" in name else torch.randn(parameter.shape)
+            setattr(model.get_submodule(owner), leaf, torch.nn.Parameter(drawn / parameter.shape[1]))
     model.save_pretrained(folder / "adapter")

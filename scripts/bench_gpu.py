@@ -62,7 +62,10 @@ def prepare_model(folder, small):
         require_free(folder, 2_000_000_000 if small else 16_000_000_000, "the random model")
         log(f"Writing a random model into {folder}.")
         folder.mkdir(parents=True, exist_ok=True)
-        import_module("lib.random_model_torch").write_seven_b(folder, 2 if small else 32)
+        random_model = import_module("lib.random_model_torch")
+        random_model.write_model_with_adapter(
+            folder, random_model.SEVEN_B | ({"num_hidden_layers": 2} if small else {})
+        )
     return folder
 
 
@@ -81,12 +84,15 @@ def leg_figures(leg, method, bits, steps, length, model):
 
 def table(found):
     """A Markdown table, ready for the README."""
-    lines = ["| method | bits | leg | tokens/s | MFU | peak GB | loss |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| method | bits | leg | tokens/s | MFU | peak GB | make fit | loss |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for one in found:
         if "error" in one:
-            lines.append(f"| {one['method']} | {one['bits']} | {one['leg']} | failed: {one['error'][:80]} | | | |")
+            lines.append(f"| {one['method']} | {one['bits']} | {one['leg']} | failed: {one['error'][:80]} | | | | |")
         else:
-            cells = (one["tokens_per_s"], f"{one['mfu']:.1%}", one["peak_gb"], one["loss"])
+            cells = (one["tokens_per_s"], f"{one['mfu']:.1%}", one["peak_gb"], one["forecast_gb"], one["loss"])
             lines.append(f"| {one['method']} | {one['bits']} | {one['leg']} | {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from lib.bench_gpu_torch import PROMPT_SHARE, flops_per_token, random_rows
-from lib.random_model_torch import SEVEN_B
+from lib.random_model_torch import SEVEN_B, TWO_LAYERS, write_model_with_adapter
 from scripts import bench_gpu
 
 
@@ -26,6 +26,21 @@ def test_rows_are_all_different_and_a_quarter_is_trained():
     assert random_rows(6, 64, 250) == rows
 
 
+def test_the_adapter_beside_the_random_model_fits_it_and_changes_nothing_yet(tmp_path):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from lib.model_torch import load_adapter
+
+    write_model_with_adapter(tmp_path, TWO_LAYERS, torch.float32)
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path)
+    ids = torch.arange(12).reshape(1, 12)
+    before = plain(ids).logits
+    model = load_adapter(plain, tmp_path / "adapter")
+    assert sum(parameter.requires_grad for parameter in model.parameters()) == 28
+    assert torch.equal(model(ids).logits, before)
+
+
 def test_without_a_gpu_nothing_is_measured_and_that_is_said(monkeypatch):
     monkeypatch.setattr("lib.needs.output_of", lambda *line: None)
     answer = CliRunner().invoke(bench_gpu.main, [])
@@ -41,6 +56,7 @@ def test_a_leg_that_fails_is_a_row_of_the_table(monkeypatch, tmp_path):
         "tokens_per_s": 900.5,
         "tflops": 26.0,
         "peak_gb": 9.1,
+        "forecast_gb": 9.5,
         "loss": 5.5,
     }
 
@@ -52,5 +68,5 @@ def test_a_leg_that_fails_is_a_row_of_the_table(monkeypatch, tmp_path):
     monkeypatch.setattr(bench_gpu.subprocess, "run", lambda line, **_: Done(line))
     found = [bench_gpu.leg_figures(leg, "sft", 4, 2, 64, tmp_path) for leg in ("trl", "unsloth")]
     text = bench_gpu.table([found[0] | {"mfu": 0.412}, found[1]])
-    assert "| sft | 4 | trl | 900.5 | 41.2% | 9.1 | 5.5 |" in text
+    assert "| sft | 4 | trl | 900.5 | 41.2% | 9.1 | 9.5 | 5.5 |" in text
     assert "| sft | 4 | unsloth | failed: " in text and "out of memory" in text
