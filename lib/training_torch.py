@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import time
@@ -95,6 +96,8 @@ def tensors(ids: list[list[int]], labels: list[list[int]], pad_id: int) -> dict[
 
 def arguments(config, run: Path, platform: str, resume: bool) -> dict:
     """Keyword arguments for trl's SFTConfig and KTOConfig that follow from ours."""
+    if config.report_to == "wandb":  # which transformers tells its project by the environment alone
+        os.environ.setdefault("WANDB_PROJECT", config.project)
     return {
         "output_dir": str(run / "checkpoints"),
         "learning_rate": config.learning_rate,
@@ -120,6 +123,8 @@ def arguments(config, run: Path, platform: str, resume: bool) -> dict:
         "seed": config.seed,
         "report_to": config.report_to,
         "project": config.project,
+        "run_name": run.name,
+        "trackio_static_space_id": False,  # transformers would publish a local board as a Space on the Hub
         "disable_tqdm": not sys.stderr.isatty(),
         "remove_unused_columns": False,
         "dataloader_pin_memory": platform == "cuda",
