@@ -14,7 +14,8 @@ import unsloth
 # isort: split
 import torch
 
-from lib.config import TARGETS
+from lib.batches import LENGTH_STEP
+from lib.config import TARGETS, KtoConfig
 from lib.errors import CannotRun
 from lib.ranks import local_rank
 
@@ -26,7 +27,7 @@ def prepared(job, adapter: Path | None = None):
     try:
         model, _ = unsloth.FastLanguageModel.from_pretrained(
             str(job.base),
-            max_seq_length=job.config.max_length,
+            max_seq_length=longest(job.config),
             dtype=torch.bfloat16,
             load_in_4bit=job.config.four_bit,
             use_gradient_checkpointing=checkpointing(job.config),
@@ -43,6 +44,15 @@ def prepared(job, adapter: Path | None = None):
         read_weights(model, adapter)
     require_patched(model)
     return model
+
+
+def longest(config) -> int:
+    """Tokens of the longest row that the model may see, padding included; unsloth cuts a longer one without a word.
+
+    KTO's mismatched rows are one row's prompt with another's completion.
+    """
+    padded = -(-config.max_length // LENGTH_STEP) * LENGTH_STEP
+    return 2 * padded if isinstance(config, KtoConfig) else padded
 
 
 def checkpointing(config) -> str | bool:

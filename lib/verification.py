@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -47,6 +49,8 @@ def steps(platform: str) -> Iterator[tuple[str, str, str]]:
             "sft": lambda: trained("sft", platform, Path(folder)),
             "kto": lambda: trained("kto", platform, Path(folder)),
         }
+        if platform == "cuda":
+            parts["unsloth"] = unsloth_starts
         for name, part in parts.items():
             started = time.monotonic()
             try:
@@ -64,6 +68,15 @@ def imported(platform: str) -> str:
         module = import_module(name)
         names.append(f"{name.split('.')[0]} {getattr(module, '__version__', '')}".strip())
     return ", ".join(names)
+
+
+def unsloth_starts() -> str:
+    """Its version, imported in a process of its own: it patches what it finds."""
+    line = [sys.executable, "-c", "import unsloth; print(unsloth.__version__)"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=600)
+    if done.returncode != 0:
+        raise CannotRun(f"{done.stderr.strip().splitlines()[-1]} Without it: --no-unsloth")
+    return f"unsloth {done.stdout.strip().splitlines()[-1]}"
 
 
 def trained(method: str, platform: str, folder: Path) -> str:

@@ -63,11 +63,19 @@ def job(tmp_path, monkeypatch):
 
 
 def test_unsloth_is_asked_for_what_the_recipe_says(job):
-    model = model_torch.prepared(job(gradient_checkpointing=True, max_length=1024))
+    model = model_torch.prepared(job(gradient_checkpointing=True, max_length=1000))
     assert ASKED["load"]["max_seq_length"] == 1024 and ASKED["load"]["load_in_4bit"] is True
     assert ASKED["load"]["device_map"] == {"": 0} and ASKED["load"]["use_gradient_checkpointing"] == "unsloth"
     assert ASKED["lora"] == {"r": 4, "lora_alpha": 8, "lora_dropout": 0.0, "seed": 17, "checkpointing": "unsloth"}
     assert sum(parameter.requires_grad for parameter in model.parameters()) == 28
+
+
+def test_rows_of_kto_may_be_as_long_as_two(job):
+    sft = job(max_length=1000).config
+    from lib import unsloth_torch  # with the stand-in in place
+
+    kto, _ = load_config("kto", load_size("7b", "cuda", "kto"), {"max_length": 1000})
+    assert unsloth_torch.longest(kto) == 2048 and unsloth_torch.longest(sft) == 1024
 
 
 def test_four_bit_can_be_left_out(job):
