@@ -226,19 +226,26 @@ def write_axolotl(plan: Plan, folder: Path, examples: list) -> None:
 # ------------------------------------------------------------------ skypilot
 
 
-def skypilot_task(plan: Plan, arguments: list[str]) -> dict:
+# An interrupted training of this kind goes on, where the machine still has it.
+RESUMED = 'for run in runs/*-{name}; do [ -f "$run/config.yaml" ] && [ ! -f "$run/done.json" ] && RESUME=1; done'
+
+
+def skypilot_task(plan: Plan) -> dict:
     """SkyPilot's task: this project itself, on a rented machine."""
-    cards = {card: plan.gpus for card in CARDS[plan.size.name]}
-    several = " NPROC=$SKYPILOT_NUM_GPUS_PER_NODE" if plan.gpus > 1 else ""
-    given = f'{plan.method.upper()}_ARGS="{" ".join(arguments)}" ' if arguments else ""
-    start = f'{given}make {plan.method} PLATFORM=cuda SIZE={plan.size.name} DATA="{" ".join(plan.data)}" YES=1{several}'
+    method, name = plan.method, f"{plan.method}-{plan.size.name}"
+    start = (
+        f'make {method} PLATFORM=cuda SIZE={plan.size.name} DATA="{" ".join(plan.data)}" YES=1 ${{RESUME:+RESUME=1}}'
+    )
+    if plan.gpus > 1:
+        shared = -(-plan.config.grad_accumulation // plan.gpus) * plan.gpus  # each process takes as many batches
+        start += f' NPROC=$SKYPILOT_NUM_GPUS_PER_NODE {method.upper()}_ARGS="--grad-accumulation {shared}"'
     task = {
-        "name": f"{plan.method}-{plan.size.name}",
+        "name": name,
         "workdir": ".",
-        "resources": {"accelerators": cards, "disk_size": 256, "use_spot": False},
+        "resources": {"accelerators": {card: plan.gpus for card in CARDS[plan.size.name]}, "disk_size": 256},
         "secrets": {"HF_TOKEN": None},
         "setup": "make setup PLATFORM=cuda QUICK=1",
-        "run": f"ls -d runs/*-{plan.method}-{plan.size.name} >/dev/null 2>&1 && RESUME=RESUME=1\n{start} $RESUME",
+        "run": f"{RESUMED.format(name=name)}\n{start}\n",
     }
     if plan.adapter is not None:
         run = plan.adapter.parent
@@ -246,11 +253,10 @@ def skypilot_task(plan: Plan, arguments: list[str]) -> dict:
     return task
 
 
-def write_skypilot(plan: Plan, folder: Path, arguments: list[str]) -> None:
-    """task.yaml, to be launched from this project's folder."""
-    write_yaml(folder / "task.yaml", skypilot_task(plan, arguments), "SkyPilot: this project on a rented machine")
-    task = folder / "task.yaml"
-    run = ["pip install 'skypilot[aws,gcp,runpod]'", f"sky launch -c training --secret HF_TOKEN {task}"]
+def write_skypilot(plan: Plan, folder: Path, target: Path) -> None:
+    """task.yaml, to be launched from this project's folder; target: where the folder will lie."""
+    write_yaml(folder / "task.yaml", skypilot_task(plan), "SkyPilot: this project on a rented machine")
+    run = ["pip install 'skypilot[aws,gcp,runpod]'", f"sky launch -c training --secret HF_TOKEN {target / 'task.yaml'}"]
     run += ["rsync -Pavz training:~/sky_workdir/runs/ runs/", "sky down training"]
     lost = ["nothing of the training: it is the same code, with the CUDA lock", "runs/ stays there until it is fetched"]
     write_notes(folder, "On a rented machine with SkyPilot", run, lost)

@@ -42,7 +42,7 @@ def main(engine, data, method, platform, size, model, from_run, form, tools_in_p
     target.parent.mkdir(parents=True, exist_ok=True)
     with disk.whole_folder(target) as part:
         if engine == "skypilot":
-            outgrow.write_skypilot(plan, part, [])
+            outgrow.write_skypilot(plan, part, target)
         else:
             examples = [example for _, example in rows_of(plan)]
             if engine == "axolotl":

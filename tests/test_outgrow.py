@@ -92,12 +92,13 @@ def test_axolotl_is_refused_for_kto(tmp_path):
 def test_skypilot_gets_fields_that_it_knows_and_a_command_that_exists(gpus):
     known = yaml.safe_load((ENGINES / "skypilot.yaml").read_text())
     adapter = Path("runs/20261129_070000-sft-7b/final_model")
-    task = outgrow.skypilot_task(replace(plan("kto", gpus=gpus), adapter=adapter), ["--epochs", "1"])
+    task = outgrow.skypilot_task(replace(plan("kto", gpus=gpus), adapter=adapter))
     assert task.keys() - set(known["keys"]) == set() and task["resources"].keys() - set(known["resources"]) == set()
     assert set(task["resources"]["accelerators"].values()) == {gpus}
     assert task["file_mounts"] == {"~/sky_workdir/runs/20261129_070000-sft-7b": "./runs/20261129_070000-sft-7b"}
-    assert 'KTO_ARGS="--epochs 1" make kto PLATFORM=cuda SIZE=7b' in task["run"]
-    assert ("NPROC=" in task["run"]) is (gpus > 1)
+    assert 'make kto PLATFORM=cuda SIZE=7b DATA="my.jsonl" YES=1' in task["run"]
+    assert ("NPROC=" in task["run"]) is ('KTO_ARGS="--grad-accumulation 8"' in task["run"]) is (gpus > 1)
+    assert subprocess.run(["bash", "-n"], input=task["run"], text=True).returncode == 0
 
 
 @pytest.mark.parametrize("engine", outgrow.ENGINES)
