@@ -1,6 +1,8 @@
 """One leg of scripts/bench_gpu.py in a process of its own: so many steps of a 7B-shaped random model on one GPU.
 
     python -m lib.bench_gpu_torch LEG METHOD BITS STEPS LENGTH FOLDER
+    python -m lib.bench_gpu_torch peak               # the card's best matrix product
+    python -m lib.bench_gpu_torch model FOLDER LAYERS
 
 Legs: ours (plain trl and peft underneath), ours-unsloth, trl (as its documentation shows), unsloth (as its own shows).
 """
@@ -111,7 +113,6 @@ def our_trainer(job):
 
 def foreign_trainer(leg: str, job, bits: int):
     """What a reader of trl's or unsloth's documentation writes for the same rows, LoRA, batch and precision."""
-    import_module("unsloth") if leg == "unsloth" else None
     import torch
     from datasets import Dataset
     from peft import LoraConfig
@@ -167,6 +168,12 @@ def forecast_gb(job, bits: int) -> float:
     return round(total(shape, plan if bits == 4 else replace(plan, weights="bf16")) / 1e9, 2)
 
 
+def write_model(folder: Path, layers: int) -> None:
+    """The random model with so many layers, and its adapter."""
+    random_model = import_module("lib.random_model_torch")
+    random_model.write_model_with_adapter(folder, random_model.SEVEN_B | {"num_hidden_layers": layers})
+
+
 def main(leg: str, method: str, bits: int, steps: int, length: int, folder: Path) -> None:
     """Print one JSON object: tokens a second, TFLOP/s of useful work, peak memory, the loss."""
     shape = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -204,4 +211,10 @@ def main(leg: str, method: str, bits: int, steps: int, length: int, folder: Path
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]), Path(sys.argv[6]))
+    if sys.argv[1] == "peak":
+        print(json.dumps({"tflops": matmul_peak()}))
+    elif sys.argv[1] == "model":
+        write_model(Path(sys.argv[2]), int(sys.argv[3]))
+        print("{}")
+    else:
+        main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]), Path(sys.argv[6]))

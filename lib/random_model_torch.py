@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lib.config import TARGETS
 from lib.templates import template_for
@@ -57,9 +57,9 @@ def write_random_model(folder: Path, chat_template: str, shape=None, seed: int =
     shape.setdefault("vocab_size", write_tokenizer(folder, chat_template))
     torch.manual_seed(seed)
     config = LlamaConfig(bos_token_id=1, eos_token_id=2, pad_token_id=3, dtype=dtype, **shape)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    with torch.device(device):
-        model = LlamaForCausalLM(config).to(dtype)
+    # Drawn in dtype and on the GPU where there is one: 7B in fp32 would not fit a 24 GB card.
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        model = AutoModelForCausalLM.from_config(config, dtype=dtype)
     model.save_pretrained(folder)
     return folder
 

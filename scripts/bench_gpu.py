@@ -17,6 +17,7 @@ from pathlib import Path
 import click
 
 from lib.cli import command, json_option, log, option
+from lib.errors import CannotRun
 
 LEGS = ("ours", "ours-unsloth", "trl", "unsloth")
 
@@ -31,8 +32,6 @@ LEGS = ("ours", "ours-unsloth", "trl", "unsloth")
 @click.option("--small", is_flag=True, help="Two layers of the same widths.")
 @json_option
 def main(legs, methods, bits, steps, length, folder, small, as_json):
-    from importlib import import_module
-
     from lib.needs import output_of
 
     card = output_of("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
@@ -40,7 +39,7 @@ def main(legs, methods, bits, steps, length, folder, small, as_json):
         log("No NVIDIA GPU here; nothing was measured. On one: make setup PLATFORM=cuda, then this command.")
         return
     model = prepare_model(folder.with_name(f"{folder.name}-small") if small else folder, small)
-    peak = import_module("lib.bench_gpu_torch").matmul_peak()
+    peak = part("peak")["tflops"]
     click.echo(f"{card.splitlines()[0]}: {peak:.0f} TFLOP/s in bf16 products")
     found = [
         leg_figures(leg, method, int(width), steps, length, model)
@@ -52,32 +51,33 @@ def main(legs, methods, bits, steps, length, folder, small, as_json):
     click.echo(json.dumps({"card": card, "matmul_tflops": round(peak, 1), "legs": found}) if as_json else table(found))
 
 
+def part(*values):
+    """The JSON that one process of lib/bench_gpu_torch.py prints; CannotRun with its last words when it fails."""
+    line = [sys.executable, "-m", "lib.bench_gpu_torch", *map(str, values)]
+    done = subprocess.run(line, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise CannotRun((done.stderr.strip().splitlines() or ["no message"])[-1][:300])
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
 def prepare_model(folder, small):
     """The folder of the random model with a fresh adapter for KTO, written once."""
-    from importlib import import_module
-
     from lib.disk import require_free
 
     if not (folder / "adapter/adapter_config.json").is_file():
         require_free(folder, 2_000_000_000 if small else 16_000_000_000, "the random model")
         log(f"Writing a random model into {folder}.")
         folder.mkdir(parents=True, exist_ok=True)
-        random_model = import_module("lib.random_model_torch")
-        random_model.write_model_with_adapter(
-            folder, random_model.SEVEN_B | ({"num_hidden_layers": 2} if small else {})
-        )
+        part("model", folder, 2 if small else 32)
     return folder
 
 
 def leg_figures(leg, method, bits, steps, length, model):
     """The figures of one leg, or {"leg", "method", "bits", "error"} when it failed (out of memory, not installed)."""
-    values = [leg, method, str(bits), str(steps), str(length), str(model)]
-    done = subprocess.run([sys.executable, "-m", "lib.bench_gpu_torch", *values], capture_output=True, text=True)
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or ["no message"]
-        log(f"{leg} {method} {bits} bit failed: {lines[-1][:300]}")
-        return {"leg": leg, "method": method, "bits": bits, "error": lines[-1][:300]}
-    figures = json.loads(done.stdout.strip().splitlines()[-1])
+    try:
+        figures = part(leg, method, bits, steps, length, model)
+    except CannotRun as error:
+        figures = {"leg": leg, "method": method, "bits": bits, "error": error.message}
     log(str(figures))
     return figures
 
