@@ -40,7 +40,7 @@ def main(legs, methods, bits, steps, length, folder, small, as_json):
         return
     model = prepare_model(folder.with_name(f"{folder.name}-small") if small else folder, small)
     peak = part("peak")["tflops"]
-    click.echo(f"{card.splitlines()[0]}: {peak:.0f} TFLOP/s in bf16 products")
+    log(f"{card.splitlines()[0]}: {peak:.0f} TFLOP/s in bf16 products")
     found = [
         leg_figures(leg, method, int(width), steps, length, model)
         for method in methods
