@@ -73,7 +73,7 @@ BROKEN = {
     ),
     "packing-on-mlx": (lambda: situation(platform="mlx", settings={"packing": True}), "--no-packing"),
     "shared-prefix-elsewhere": (
-        lambda: situation("kto", "cuda", {"shared_prefix": True}),
+        lambda: situation("kto", "cuda", {"shared_prefix": True, "gradient_checkpointing": False}),
         "--no-shared-prefix, or on cuda --no-unsloth",
     ),
     "shared-prefix-and-checkpointing": (

@@ -79,7 +79,7 @@ def test_rows_of_kto_may_be_as_long_as_two(job):
 
 
 def test_four_bit_can_be_left_out(job):
-    model_torch.prepared(job(four_bit=False))
+    model_torch.prepared(job(four_bit=False, gradient_checkpointing=False))
     assert ASKED["load"]["load_in_4bit"] is False and ASKED["load"]["use_gradient_checkpointing"] is False
 
 
