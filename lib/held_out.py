@@ -5,12 +5,18 @@ from __future__ import annotations
 import hashlib
 
 from lib.interleaving import arrange, group_by_shared_keys
-from lib.rendering import shown_text
+
+
+def prompt_of(example) -> str:
+    """What the row asks."""
+    from lib.rendering import shown_text  # here, as no --help of a training needs it
+
+    return shown_text(example)
 
 
 def is_held_out(example, share: float) -> bool:
     """Whether the example belongs to the held-out share; a prompt goes to one side with all its rows, by its digest."""
-    digest = hashlib.sha256(shown_text(example).encode()).digest()
+    digest = hashlib.sha256(prompt_of(example).encode()).digest()
     return int.from_bytes(digest[:4], "big") < share * 2**32
 
 
@@ -25,7 +31,7 @@ def split(examples: list, share: float, alternate: bool) -> tuple[list[int], lis
     held = [place for place, out in enumerate(apart) if out]
     labels = [example.label is not False for example in examples]
     if alternate and held and all(a != b for a, b in zip(labels, labels[1:], strict=False)):
-        groups = group_by_shared_keys([[shown_text(examples[place])] for place in kept])
+        groups = group_by_shared_keys([[prompt_of(examples[place])] for place in kept])
         order = arrange([labels[place] for place in kept], groups)
         kept = [kept[place] for place in order]
     return kept, held
