@@ -27,6 +27,7 @@ HEAD = (
     "against f16",
 )
 NONE = "–"
+MARGIN = 0.05  # share of cases that a quant may lose against f16: two of 47
 
 
 def quants_of(run: Path) -> list[dict]:
@@ -62,19 +63,19 @@ def step_of(full: dict | None, row: dict) -> dict | None:
 
 
 def is_worse(step: dict) -> bool:
-    """Whether the quant lost against f16 by more than noise."""
-    return step["p"] <= step["alpha"] and step["difference"] < 0
+    """Whether the quant lost against f16 by more than noise, or by more than MARGIN: a small set proves little."""
+    return step["difference"] < -MARGIN or (step["p"] <= step["alpha"] and step["difference"] < 0)
 
 
 def choice(rows: list[dict]) -> tuple[dict | None, str]:
-    """(the row to take or None, why): the smallest file that is not worse than f16 by more than noise."""
+    """(the row to take or None, why): the smallest file that passes about as many cases as f16, see is_worse."""
     compared = [row for row in rows if row["step"]]
     full = next((row for row in rows if row["type"] == FULL), None)
     if full is None or not compared:
         return None, "No choice yet: f16 and the quants have not been evaluated on the same prompts (make ladder)."
     kept = [row for row in compared if not is_worse(row["step"])]
     if not kept:
-        return full, "Take f16: every quant passes fewer cases, by more than noise."
+        return full, "Take f16: every quant passes clearly fewer cases."
     best = min(kept, key=lambda row: (row["bytes"], -row["write_tps"]))
     why = (
         f"Take {best['type']}: {size_text(best['bytes'])}, {100 * best['bytes'] / full['bytes']:.0f} % of f16, and "
@@ -83,7 +84,7 @@ def choice(rows: list[dict]) -> tuple[dict | None, str]:
     if best["kl"] is not None:
         why += f" KL from f16: {best['kl']:.4f} nats a token."
     if dropped := [row["type"] for row in compared if is_worse(row["step"])]:
-        why += f" Worse than f16: {', '.join(dropped)}."
+        why += f" Worse than f16, by noise's measure or by more than {100 * MARGIN:.0f} points: {', '.join(dropped)}."
     return best, why
 
 
