@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from evaluator.__main__ import main
-from evaluator.backends import LlamaCpp, LmStudio, Ollama
+from evaluator.backends import LlamaCpp, LmStudio, Ollama, OpenAI, Vllm
 from evaluator.comparison import differing
 from evaluator.results import read_result
 from tests.loopback import PROPS, chat, ollama, serving
@@ -97,6 +97,16 @@ def test_an_older_lm_studio_lists_by_its_first_api():
 def test_lm_studio_takes_as_many_requests_as_its_instance():
     with studio(model("a", ["a"])) as server:
         assert LmStudio(server.url, "a").slots() == 4
+
+
+@pytest.mark.parametrize(("setting", "requests"), [("", 1), ("3", 3), ("0", 1), ("many", 1)])
+def test_ollama_takes_as_many_requests_as_its_setting_says(monkeypatch, setting, requests):
+    monkeypatch.setenv("OLLAMA_NUM_PARALLEL", setting)
+    assert Ollama("http://127.0.0.1:9", "m").slots() == requests
+
+
+def test_vllm_batches_and_of_other_servers_nothing_is_known():
+    assert (Vllm("http://127.0.0.1:9").slots(), OpenAI("http://127.0.0.1:9").slots()) == (8, 1)
 
 
 def test_ollama_is_asked_for_the_tag_that_a_bare_name_means(tmp_path):

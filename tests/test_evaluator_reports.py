@@ -7,7 +7,7 @@ from rich.console import Console
 
 from evaluator.reports import console_tables, ladder_table, markdown_report, markdown_table, shown_rate
 from evaluator.results import read_result
-from evaluator.statistics import rate, summarize, wilson
+from evaluator.statistics import rate, speed, summarize, wilson
 from lib.errors import CannotRun
 
 
@@ -94,6 +94,26 @@ def test_report_names_every_failed_case_with_its_reasons():
     assert "### 2: model_fail" in report and "`wrong-tool` because wrong-tool" in report
     assert "Model 2/3, delivered 1/3" in report and "server build" in report
     assert "### 1:" not in report and "secretish" not in report
+
+
+def test_speed_is_of_single_requests_and_of_all_of_them_together():
+    def timed(*seconds):
+        return {"steps": [{"seconds": each, "reply_tokens": 30} for each in seconds]}
+
+    found = speed([timed(1.0, 2.0), timed(*[0.5] * 17, 4.0)], 12.0, 4)
+    assert found == {
+        "parallel": 4,
+        "requests": 20,
+        "seconds_p50": 0.5,
+        "seconds_p95": 4.0,
+        "tokens_per_second": 50.0,
+    }
+    assert speed([], 0.0, 1)["seconds_p50"] is None and speed([], 0.0, 1)["tokens_per_second"] is None
+    measured = result() | {"speed": found, "probe": {"says": "a seed is honoured"}, "settled": "settled after 4 of 9"}
+    report, text = markdown_report(measured), printed(*console_tables(measured))
+    for shown in ("0.50 median, 4.00 at 95 %", "50.0, 4 requests at once", "a seed is honoured"):
+        assert shown in report and shown in text
+    assert "**Stopped early: settled after 4 of 9**" in report and "at once" not in markdown_report(result())
 
 
 def test_cell_with_bar_or_line_break_stays_one_cell():
