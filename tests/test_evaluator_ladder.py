@@ -9,7 +9,9 @@ from click.testing import CliRunner
 
 from evaluator.__main__ import main as evaluate
 from evaluator.cases import PROMPTS, load_cases
+from evaluator.journal import Journal
 from evaluator.ladder import main
+from evaluator.reuse import evaluation, place_of
 from lib.jsonl import read_rows
 from lib.runs import create, finish
 from lib.toolset import load_toolset
@@ -154,3 +156,26 @@ def test_results_can_be_given_instead(house):
     done = house("--json", *places)
     assert [rung["says"] for rung in json.loads(done.stdout)["rungs"]] == ["", "loses 1, gains 0: noise (p = 1)"]
     assert house.asked == []
+
+
+def test_an_evaluation_that_was_stopped_goes_on_on_request_and_for_the_same_model_file(tmp_path):
+    gguf = tmp_path / "gguf" / "m-f16.gguf"
+    gguf.parent.mkdir()
+    gguf.write_bytes(b"GGUF")
+    os.utime(gguf, (1, 1))
+
+    def how(resume):
+        line = evaluation("m", gguf, "native", "baseline", resume)
+        assert "--no-probe" in line
+        return line[-1]
+
+    assert how(True) == "--fresh"
+    with Journal(place_of(gguf, "native"), {}, False):
+        pass
+    assert (how(True), how(False)) == ("--resume", "--fresh")
+    os.utime(gguf)  # trained again since
+    assert how(True) == "--fresh"
+    os.utime(gguf, (1, 1))
+    with Journal(place_of(gguf, "native"), {}, None) as journal:
+        journal.end()
+    assert how(True) == "--fresh"
