@@ -6,6 +6,7 @@ end, and anything that was destroyed on the way and only put back.
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from evaluator.cases import Case
@@ -57,12 +58,17 @@ def _plain_texts(state: dict[str, Any]) -> dict[str, Any]:
 
     def plain(value: Any) -> Any:
         if isinstance(value, str):
-            return "\n".join(filter(None, map(folded, value.split("\n"))))
+            return _plain_text(value)
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
         return [plain(item) for item in value] if isinstance(value, list) else value
 
     return {part: {key: plain(item) for key, item in entries.items()} for part, entries in state.items()}
+
+
+@lru_cache(maxsize=4096)  # the notes of a vault come up again in each state of it, and in each case that has it
+def _plain_text(text: str) -> str:
+    return "\n".join(filter(None, map(folded, text.split("\n"))))
 
 
 def _fields(records: dict[str, Any]) -> set[str]:

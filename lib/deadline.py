@@ -1,13 +1,17 @@
 """HTTP connections whose exchanges end at a deadline, whatever the server does: one that drips its headers is cut off.
 
-A socket's own timeout begins anew with every byte that arrives; here a timer shuts the socket down under the reader.
+A socket's own timeout begins anew with every byte that arrives; here one thread for all exchanges shuts the socket of a
+late one down under its reader.
 urllib3 without requests on top: an evaluation makes thousands of small exchanges, and half of requests' time is spent
 on what none of them has (cookies, redirects, hooks).
 """
 
 import contextlib
+import heapq
+import itertools
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import requests.certs
@@ -15,6 +19,10 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyM
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 _thread = threading.local()  # .exchange: the one this thread is in, if it has a deadline
+_due: list[tuple[float, int, "_Exchange"]] = []  # a heap: when, number, exchange; those that ended are still in it
+_numbers = itertools.count()
+_news = threading.Condition()  # held to touch the heap, and to cut or end an exchange
+_watchers: list[threading.Thread] = []
 
 
 class _Exchange:
@@ -72,15 +80,33 @@ def connections(proxy: str | None = None) -> PoolManager:
     return made
 
 
+def _watch() -> None:
+    """Cuts every exchange whose time is over."""
+    with _news:
+        while True:
+            while _due and _due[0][0] <= time.monotonic():
+                heapq.heappop(_due)[2].cut()
+            _news.wait(max(0.0, _due[0][0] - time.monotonic()) if _due else None)
+
+
+def _start_watching() -> None:
+    if not (_watchers and _watchers[-1].is_alive()):  # the first exchange, or the first after a fork
+        _watchers[:] = [threading.Thread(target=_watch, daemon=True)]
+        _watchers[0].start()
+
+
 @contextlib.contextmanager
 def cut_off_after(seconds: float) -> Iterator[None]:
     """Breaks the connection of an exchange that this thread is still in after so many seconds."""
     exchange = _thread.exchange = _Exchange()
-    timer = threading.Timer(seconds, exchange.cut)
-    timer.daemon = True
-    timer.start()
+    with _news:
+        heapq.heappush(_due, (time.monotonic() + seconds, next(_numbers), exchange))
+        _start_watching()
+        if _due[0][2] is exchange:
+            _news.notify()
     try:
         yield
     finally:
-        timer.cancel()
         _thread.exchange = None
+        with _news:
+            exchange.sockets = []  # they go to the next exchange
