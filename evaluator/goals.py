@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from evaluator.cases import Case, filled
@@ -60,6 +61,14 @@ def adapted_plan(case: Case, made: list[dict], toolset: Toolset) -> list[dict]:
     return plan
 
 
+@cache
+def _compared_fields(kind: type) -> tuple[str, ...] | None:
+    """The fields of a dataclass but for its times; None for another type."""
+    if not dataclasses.is_dataclass(kind):
+        return None
+    return tuple(field.name for field in dataclasses.fields(kind) if field.name not in _TIMES)
+
+
 def snapshot(vault: Vault, known_ids: set[str]) -> dict[str, Any]:
     """The part of the vault that counts, without times; ids that the fixture did not hold become their kind."""
 
@@ -68,14 +77,12 @@ def snapshot(vault: Vault, known_ids: set[str]) -> dict[str, Any]:
             if "_" not in value:
                 return value
             return _ID.sub(lambda found: found[0] if found[0] in known_ids else f"new {found[1]}", value)
-        if dataclasses.is_dataclass(value):
-            fields = (field.name for field in dataclasses.fields(value) if field.name not in _TIMES)
-            return {name: plain(getattr(value, name)) for name in fields}
         if isinstance(value, dict):
             return {plain(key): plain(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [plain(item) for item in value]
-        return value
+        names = _compared_fields(type(value))
+        return value if names is None else {name: plain(getattr(value, name)) for name in names}
 
     state: dict[str, Any] = {}
     for part in _COMPARED:
