@@ -173,7 +173,8 @@ def test_an_evaluation_that_was_stopped_goes_on_on_request_and_for_the_same_mode
     with Journal(place_of(gguf, "native"), {}, False):
         pass
     assert (how(True), how(False)) == ("--resume", "--fresh")
-    os.utime(gguf)  # trained again since
+    later = (place_of(gguf, "native") / "journal.jsonl").stat().st_mtime + 5
+    os.utime(gguf, (later, later))  # made again since
     assert how(True) == "--fresh"
     os.utime(gguf, (1, 1))
     with Journal(place_of(gguf, "native"), {}, None) as journal:
