@@ -4,11 +4,13 @@ Ids are kept. A call without one is written with call00001, call00002, ... (nine
 no other length), and these stand for "no id" when read.
 """
 
+import re
 from typing import Any
 
 from lib.call_text import Call, Fault, Part, Result, Text, dump_arguments
 from lib.json_text import read_json, shown
 
+SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
 MESSAGE_KEYS = {
     "system": {"role", "content"},
     "user": {"role", "content"},
@@ -149,6 +151,25 @@ def _result(entry: dict, content: str, number: int, waiting: list[str], faults: 
 def standard_id(number: int) -> str:
     """The id of a conversation's number-th call when it has none of its own."""
     return f"call{number:05d}"
+
+
+def with_short_ids(messages: list[dict]) -> list[dict]:
+    """The messages with call ids of nine letters and digits, the only ones that Mistral's templates take."""
+    changed: dict[str, str] = {}
+    for call in (call for message in messages for call in message.get("tool_calls") or ()):
+        if not SHORT_ID.fullmatch(call["id"]):
+            changed[call["id"]] = standard_id(len(changed) + 1)
+    if not changed:
+        return messages
+    found = []
+    for message in messages:
+        if "tool_call_id" in message:
+            message = message | {"tool_call_id": changed.get(message["tool_call_id"], message["tool_call_id"])}
+        if "tool_calls" in message:
+            calls = [call | {"id": changed.get(call["id"], call["id"])} for call in message["tool_calls"]]
+            message = message | {"tool_calls": calls}
+        found.append(message)
+    return found
 
 
 def to_messages(turns, as_text: bool) -> list[dict]:

@@ -19,6 +19,8 @@ from typing import Any
 
 from lib.chat import Call, Example, Result, Text, Turn, dump_arguments, native_messages, print_text
 from lib.errors import CannotRun
+from lib.messages import with_short_ids
+from lib.spans import assistant_spans
 
 IGNORED = -100  # the label that PyTorch's and TRL's losses skip
 HOST_IDS = {"sessionId": "session_1234567890123_abcdefghi", "workspaceId": "ws_1234567890123_abcdefghi"}
@@ -117,7 +119,7 @@ def with_host_ids(example: Example) -> Example:
 def messages_of(example: Example, format: str) -> list[dict]:
     """The chat template's input: native tool calls, or plain text turns in the `tool_call:` form."""
     if format == "native":
-        return native_messages(example)
+        return with_short_ids(native_messages(example))
     return [{"role": turn.role, "content": print_text(turn.parts)} for turn in example.turns]
 
 
@@ -177,23 +179,6 @@ def is_shown(text: str, match: re.Match, spans, results) -> bool:
     return False
 
 
-def assistant_spans(tokenizer, messages: list[dict], tools, text: str) -> list[tuple[int, int]]:
-    """Character ranges of the assistant's turns, from the end of the generation prompt through the end-of-turn."""
-    spans = []
-    for index, message in enumerate(messages):
-        if message["role"] != "assistant":
-            continue
-        before = template(tokenizer, messages[:index], tools, add_generation_prompt=True)
-        through = template(tokenizer, messages[: index + 1], tools).rstrip()
-        if not text.startswith(before) or not text.startswith(through):
-            raise CannotRun(
-                f"the chat template rewrites earlier turns when message {index + 1} is added, so its loss mask cannot "
-                "be found. Use single-turn rows, or a template that only appends."
-            )
-        spans.append((len(before), len(through)))
-    return spans
-
-
 def template(tokenizer, messages, tools, add_generation_prompt=False) -> str:
     """The chat template's text; CannotRun in plain words when the tokenizer has none or refuses the messages."""
     if not tokenizer.chat_template:
@@ -206,8 +191,20 @@ def template(tokenizer, messages, tools, add_generation_prompt=False) -> str:
         raise CannotRun(f"the chat template refuses this conversation: {error}") from error
 
 
+def special_tokens(tokenizer) -> list[str]:
+    """The texts of the tokenizer's special tokens, among them those that end a turn."""
+    return [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+
+
 def tokenize(tokenizer, text: str, cuts: list[int]) -> tuple[list[int], list[tuple[int, int]]]:
-    """(ids, character range of each); pieces between cuts are encoded apart, as a server encodes prompt and answer."""
+    """(ids, character range of each), with a token's edge at every cut.
+
+    A server encodes the prompt, and the model goes on from there: where the whole text has no edge at a cut, the pieces
+    are encoded apart. Not always: SentencePiece puts a blank before each text that it is given.
+    """
+    whole = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    if set(cuts) <= {low for low, _ in whole["offset_mapping"]} | {len(text)}:
+        return whole["input_ids"], [tuple(place) for place in whole["offset_mapping"]]
     ids, offsets = [], []
     for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
         piece = tokenizer(text[start:end], add_special_tokens=False, return_offsets_mapping=True)
@@ -220,22 +217,45 @@ def overlaps(low: int, high: int, ranges: list[tuple[int, int]]) -> bool:
     return any(low < end and start < high for start, end in ranges)
 
 
+@dataclass(frozen=True)
+class Layout:
+    """A conversation's text, the character ranges of the assistant's turns in it, its token ids and their ranges."""
+
+    text: str
+    spans: list[tuple[int, int]]
+    input_ids: list[int]
+    offsets: list[tuple[int, int]]
+
+    def prompt_length(self, turn: int = 0) -> int:
+        """How many tokens stand before the assistant's turn of that number."""
+        return sum(high <= self.spans[turn][0] for _, high in self.offsets)
+
+
+def lay_out(messages: list[dict], tokenizer, tools=None) -> Layout:
+    """The messages through the tokenizer's chat template; CannotRun when there is nothing to train on."""
+
+    def draw(messages: list[dict], add_generation_prompt: bool) -> str:
+        return template(tokenizer, messages, tools, add_generation_prompt)
+
+    text = draw(messages, False)
+    spans = assistant_spans(draw, messages, text, special_tokens(tokenizer))
+    if not spans:
+        raise CannotRun("the conversation has no assistant turn, so there is nothing to train on.")
+    return Layout(text, spans, *tokenize(tokenizer, text, [start for start, _ in spans]))
+
+
 def render(example: Example, tokenizer, format="native", tools=None) -> Rendered:
     """The example's token ids and labels through the tokenizer's chat template.
 
     tools: OpenAI-style tool list for templates that put tools into the prompt, or None (the toolset learnt by heart).
     """
     view = with_host_ids(example)
-    messages = messages_of(view, format)
-    text = template(tokenizer, messages, tools)
-    spans = assistant_spans(tokenizer, messages, tools, text)
-    if not spans:
-        raise CannotRun("the conversation has no assistant turn, so there is nothing to train on.")
+    layout = lay_out(messages_of(view, format), tokenizer, tools)
+    text, spans = layout.text, layout.spans
     results = result_ranges(view, format, text, spans[0][0])
     ids_hidden, contexts = unknowable_ids(text, spans, results), context_ranges(text, spans)
-    input_ids, offsets = tokenize(tokenizer, text, [start for start, _ in spans])
     roles = []
-    for low, high in offsets:
+    for low, high in layout.offsets:
         if not any(start <= low and high <= end for start, end in spans):
             roles.append("prompt")
         elif overlaps(low, high, results):
@@ -243,9 +263,9 @@ def render(example: Example, tokenizer, format="native", tools=None) -> Rendered
         else:
             inside = "context" if overlaps(low, high, contexts) else "trained"
             roles.append("id" if overlaps(low, high, ids_hidden) else inside)
-    labels = [token if role in TRAINED else IGNORED for token, role in zip(input_ids, roles, strict=True)]
-    prompt_length = sum(high <= spans[0][0] for _, high in offsets)
-    return Rendered(text, input_ids, labels, prompt_length, roles, through_name(view, text, spans[0][0], offsets))
+    labels = [token if role in TRAINED else IGNORED for token, role in zip(layout.input_ids, roles, strict=True)]
+    named = through_name(view, text, spans[0][0], layout.offsets)
+    return Rendered(text, layout.input_ids, labels, layout.prompt_length(), roles, named)
 
 
 def through_name(example: Example, text: str, position: int, offsets: list[tuple[int, int]]) -> int:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from transformers import AutoTokenizer
 
+from lib.templates import own_template
 
-def load_tokenizer(folder: Path, chat_template: str | None):
-    """The folder's tokenizer with our chat template when the size has one, padding on the right."""
+
+def load_tokenizer(folder: Path, chat_template: str | None, tools_in_prompt: str | None = None):
+    """The folder's tokenizer, padding on the right, with this chat template or its own: as we ship it, given a mode."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    if chat_template is not None:
-        tokenizer.chat_template = chat_template
+    tokenizer.chat_template = chat_template or own_template(tokenizer.chat_template, tools_in_prompt)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"

@@ -132,7 +132,7 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
 
     import_unsloth(platform, config)
     template = template_for(config.tools_in_prompt, size.template) if size.template else None
-    tokenizer = import_module("lib.tokenizer_torch").load_tokenizer(base, template)
+    tokenizer = import_module("lib.tokenizer_torch").load_tokenizer(base, template, config.tools_in_prompt)
     rows, kept, too_long = render_rows(examples, tokenizer, config)
     desirable = [example.label is not False for example in kept]
     training, apart = split(kept, config.eval_fraction, method == "kto")

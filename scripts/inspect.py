@@ -26,7 +26,7 @@ def load(size_name: str, platform: str, model: str | None, tools_in_prompt: str)
 
     size = load_size(size_name, platform, "sft")
     template = template_for(tools_in_prompt, size.template) if size.template else None
-    return import_module("lib.tokenizer_torch").load_tokenizer(fetch(model or size.base), template)
+    return import_module("lib.tokenizer_torch").load_tokenizer(fetch(model or size.base), template, tools_in_prompt)
 
 
 def coloured(rendered, tokenizer, with_ids: bool):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lib.chat import example_from_row
 from lib.errors import CannotRun
-from lib.rendering import HOST_IDS, IGNORED, TRAINED, check_trained_share, render
+from lib.rendering import HOST_IDS, IGNORED, TRAINED, check_trained_share, render, tokenize
 from tests.tiny_model import row, write_tiny_model
 
 SESSION, WORKSPACE = "session_1700000000000_abcdef123", "ws_1711111111111_zyxwvu987"
@@ -138,12 +138,44 @@ def test_a_tokenizer_without_chat_template_is_refused(tokenizer, monkeypatch):
         rendered(tokenizer, ONE, "native")
 
 
-def test_a_template_that_rewrites_history_is_refused(tokenizer, monkeypatch):
-    monkeypatch.setattr(
-        tokenizer, "chat_template", "{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}"
-    )
-    with pytest.raises(CannotRun, match="rewrites earlier turns"):
-        rendered(tokenizer, "Hello.", "native")
+def test_a_template_that_rewrites_what_stands_before_is_searched_for_the_answer(tokenizer, monkeypatch):
+    rewriting = "{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}"
+    monkeypatch.setattr(tokenizer, "chat_template", rewriting)
+    result = rendered(tokenizer, "Hello.", "native")
+    assert result.text == "2What is in a.md?Hello." and decoded(tokenizer, result, "trained") == "Hello."
+
+
+def test_call_ids_are_of_nine_letters_and_digits_whatever_the_row_has(tokenizer, monkeypatch):
+    shown = "{% for m in messages %}{% for c in m.tool_calls or [] %}<{{ c.id }}{{ c.function.name }}>{% endfor %}"
+    shown += "{{ m.tool_call_id }}{{ m.content }};{% endfor %}"
+    monkeypatch.setattr(tokenizer, "chat_template", shown)
+    function = {"name": "noteKeeper_read", "arguments": '{"path": "a.md"}'}
+    turns = [
+        {"role": "user", "content": "Read."},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
+        },
+        {"role": "tool", "tool_call_id": "call_1", "content": "{}"},
+        {"role": "assistant", "content": "Done."},
+    ]
+    example, _ = example_from_row({"messages": turns})
+    text = render(example, tokenizer).text
+    assert "<call00001noteKeeper_read>" in text and "call00001{}" in text and "call_1" not in text
+
+
+def test_pieces_are_encoded_apart_only_where_the_whole_has_no_edge_between_them():
+    def tokenizer(text, **_):  # a blank goes before every text, as SentencePiece does; "aa" is one token
+        found, place = [("_", 0, 0)], 0
+        while place < len(text):
+            step = 2 if text[place : place + 2] == "aa" else 1
+            found.append((text[place : place + step], place, place + step))
+            place += step
+        return {"input_ids": [token for token, _, _ in found], "offset_mapping": [(a, b) for _, a, b in found]}
+
+    assert tokenize(tokenizer, "xaa", [1])[0] == ["_", "x", "aa"]
+    assert tokenize(tokenizer, "xaa", [2])[0] == ["_", "x", "a", "_", "a"]
 
 
 def test_a_template_that_raises_is_quoted(tokenizer, monkeypatch):
