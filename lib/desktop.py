@@ -5,8 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
+from lib import ollama
 from lib.jsonl import write_text
-from lib.templates import name_of, ollama_template_for
 
 PUBLISHER = "toolset-training"
 # LM Studio finds models as <publisher>/<model>/<file>.gguf below this folder.
@@ -29,13 +29,11 @@ def stops_for(folder: Path, template: str, form: str) -> tuple[str, ...]:
 
 
 def modelfile(name: str, gguf_name: str, template: str, stops: tuple[str, ...]) -> str:
-    """An Ollama Modelfile. A template of ours stands in it in Go's form, without which Ollama refuses tools; Ollama
-    knows the templates of the usual families by itself."""
+    """An Ollama Modelfile. A template that we know stands in it in Go's form, without which Ollama refuses tools."""
     lines = [f"# {load_ollama(name)}", f"FROM ./{gguf_name}"]
-    if known := name_of(template):
-        family, mode = known
-        lines.append(f'TEMPLATE """{ollama_template_for(mode, family)}"""')
-    lines += [f"PARAMETER stop {quoted(stop)}" for stop in stops]
+    if go := ollama.template_text(template):
+        lines.append(f'TEMPLATE """{go}"""')
+    lines += [f"PARAMETER stop {quoted(stop)}" for stop in dict.fromkeys((*stops, *ollama.stops(template)))]
     lines += [f"PARAMETER num_ctx {CONTEXT}", "PARAMETER temperature 0"]
     return "\n".join(lines) + "\n"
 

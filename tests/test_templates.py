@@ -7,8 +7,9 @@ import pytest
 import requests
 
 from lib.errors import CannotRun
+from lib.ollama import template_text
 from lib.server import serve
-from lib.templates import MODES, name_of, ollama_template_for, template_for
+from lib.templates import MODES, as_shipped, name_of, own_template, split, template_for
 from lib.toolset import load_toolset
 from tests.gguf_support import write_toy_gguf
 
@@ -127,9 +128,9 @@ def test_a_shipped_template_is_recognized_by_its_text():
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_ollama_form_has_balanced_blocks_and_announces_tools(mode):
-    text = ollama_template_for(mode)
+    text = template_text(template_for(mode))
     actions = re.findall(r"\{\{-?\s*(\w+|/\*)", text)
-    assert sum(a in ("if", "range", "with") for a in actions) == actions.count("end")
+    assert sum(a in ("if", "range", "with", "define") for a in actions) == actions.count("end")
     assert ".Tools" in text and ".ToolCalls" in text and "MODE" not in text
     assert text.endswith("<|im_start|>assistant\n")
     for part in ("<|im_end|>\n", "<tool_call>\n{", "}\n</tool_call>"):
@@ -200,3 +201,51 @@ def test_another_mode_can_be_asked_for_in_a_request(url):
         chat_template_kwargs={"tools_in_prompt": "names"},
     )["prompt"]
     assert prompt == rendered(CONVERSATIONS["question"], "names", [TOOL])
+
+
+OWN = (
+    "{{ bos_token }}{% if tools %}T{% for t in tools %}[{{ t.function.name }}]{% endfor %}{% endif %}"
+    "{{ strftime_now('%d %b %Y') }}{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}\n"
+)
+
+
+def text_of(template, tools=None, messages=None, **settings):
+    chat = pytest.importorskip("transformers.utils.chat_template_utils")
+    messages = messages or [{"role": "user", "content": "Hi"}]
+    return chat.render_jinja_template([messages], tools=tools, chat_template=template, bos_token="<s>", **settings)[0][
+        0
+    ]
+
+
+def test_a_base_s_own_template_is_shipped_with_one_day_and_the_tools_that_were_trained():
+    system = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+    shipped = {mode: as_shipped(OWN, mode) for mode in MODES}
+    assert text_of(shipped["none"], [TOOL]) == text_of(shipped["none"]) == "<s>26 Jul 2024<user>Hi"
+    assert text_of(shipped["names"], [TOOL]) == "<s>26 Jul 2024<system>Tools: set_mode<user>Hi"
+    assert text_of(shipped["names"], [TOOL], system) == "<s>26 Jul 2024<system>Be brief.\n\nTools: set_mode<user>Hi"
+    assert text_of(shipped["full"], [TOOL]) == "<s>T[set_mode]26 Jul 2024<user>Hi"
+    assert text_of(shipped["none"], [TOOL], tools_in_prompt="full") == text_of(shipped["full"], [TOOL])
+
+
+def test_mistral_s_system_text_stands_where_it_is_trained_and_served():
+    own = "{% for message in loop_messages %}{% if loop.last and system_message is defined %}S{% endif %}{% endfor %}"
+    assert "if loop.first and system_message is defined" in as_shipped(own, "none")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_shipping_a_template_again_changes_nothing(mode):
+    shipped = as_shipped(OWN, mode)
+    assert as_shipped(shipped, mode) == shipped and split(shipped)[0] == mode
+    assert as_shipped(shipped, "full") == as_shipped(OWN, "full")
+    assert as_shipped(template_for("none"), mode) == template_for(mode)
+
+
+def test_of_several_templates_the_one_for_tools_is_taken():
+    assert split(own_template({"default": "a", "tool_use": "b"}, "full"))[1] == "b"
+    assert split(own_template({"default": "a"}, "full"))[1] == "a" and own_template(None, "none") is None
+    assert own_template({"default": "a", "tool_use": "b"}, None) == "b"
+
+
+def test_a_template_that_loops_over_tools_unasked_gets_an_empty_list():
+    shipped = as_shipped("{% for t in tools %}{{ t.function.name }}{% endfor %}.", "none")
+    assert text_of(shipped, [TOOL]) == "."
