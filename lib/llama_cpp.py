@@ -29,6 +29,7 @@ SDIST_SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
 SOURCE = f"llama_cpp_python-{VERSION}/vendor/llama.cpp/"
 CONVERTER = ("convert_hf_to_gguf.py", "conversion", "gguf-py", "LICENSE")
 TARGETS = ("llama-server", "llama-quantize")
+EXTRAS = ("llama-perplexity", "llama-imatrix")  # a llama.cpp of your own may lack them
 NEEDED_BYTES = 700_000_000  # source 180 MB, objects and binaries 90 MB; a CUDA build far more
 CMAKE_FLAGS = (
     "-DCMAKE_BUILD_TYPE=Release",
@@ -76,6 +77,8 @@ class LlamaCpp:
     quantize: Path
     script: Path | None
     origin: str
+    perplexity: Path | None = None
+    imatrix: Path | None = None
 
     @property
     def convert(self) -> Path:
@@ -94,8 +97,9 @@ def find(cmake_flags: str | None = None) -> LlamaCpp | None:
         return in_folder(Path(folder).expanduser(), "LLAMA_CPP")
     server, quantize = shutil.which("llama-server"), shutil.which("llama-quantize")
     if server and quantize:
-        script = shutil.which("convert_hf_to_gguf.py")
-        return LlamaCpp(Path(server), Path(quantize), Path(script) if script else None, "PATH")
+        others = [shutil.which(name) for name in (CONVERTER[0], *EXTRAS)]
+        script, perplexity, imatrix = (Path(path) if path else None for path in others)
+        return LlamaCpp(Path(server), Path(quantize), script, "PATH", perplexity, imatrix)
     target = build_folder(shlex.split(flags_given(cmake_flags)))
     return in_folder(target, "cache") if target.is_dir() else None
 
@@ -116,7 +120,8 @@ def in_folder(folder: Path, origin: str) -> LlamaCpp:
     if not all(found):
         fix = "Name the folder of a built checkout, or unset LLAMA_CPP" if origin == "LLAMA_CPP" else "Delete it"
         raise CannotRun(f"{folder} ({origin}) holds no {TARGETS[found.index(None)]}. {fix}; it is then built for you.")
-    return LlamaCpp(*found, first(CONVERTER[0], scripts), origin)
+    extras = [first(f"{name}{EXE}", places) for name in EXTRAS]
+    return LlamaCpp(*found, first(CONVERTER[0], scripts), origin, *extras)
 
 
 def converter() -> Path:
@@ -134,7 +139,9 @@ def converter() -> Path:
 def build_folder(extra: list[str]) -> Path:
     """Where a build with these flags belongs: one folder for each set of flags and kind of processor."""
     # The binaries use every instruction this processor has and would crash on an older one that shares the home folder.
-    text = "\n".join([*CMAKE_FLAGS, FASTER_BUILD, *extra, platform.system(), platform.machine(), processor()])
+    text = "\n".join(
+        [*CMAKE_FLAGS, FASTER_BUILD, *TARGETS, *EXTRAS, *extra, platform.system(), platform.machine(), processor()]
+    )
     return cache_folder(f"llama.cpp-{VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:10]}")
 
 
@@ -206,7 +213,8 @@ def compile_targets(cmake: str, flags: list[str], part: Path, log_path: Path) ->
     # One more job than processors, but no more than the memory carries: a compiler takes up to a gigabyte.
     jobs = max(1, min((os.cpu_count() or 1) + 1, psutil.virtual_memory().total // 1_000_000_000))
     configure = [cmake, "-S", str(source), "-B", str(objects), f"-DCMAKE_PROJECT_INCLUDE={include}", *flags]
-    compiling = [cmake, "--build", str(objects), "--config", "Release", "--parallel", str(jobs), "--target", *TARGETS]
+    compiling = [cmake, "--build", str(objects), "--config", "Release", "--parallel", str(jobs)]
+    compiling += ["--target", *TARGETS, *EXTRAS]
     with open(log_path, "w", encoding="utf-8", buffering=1) as handle:
         run_logged(configure, handle, "Configuring llama.cpp")
         run_logged(compiling, handle, "Building llama.cpp")
@@ -254,7 +262,7 @@ def keep_products(part: Path) -> None:
     """Leave bin/ and convert/ in part; source and objects are not needed any more."""
     (part / "bin").mkdir()
     (part / "convert").mkdir()
-    for name in TARGETS:
+    for name in (*TARGETS, *EXTRAS):
         built = next(path for path in (part / "build").rglob(f"{name}{EXE}") if path.is_file())
         shutil.move(built, part / "bin" / built.name)
     for name in CONVERTER:

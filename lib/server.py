@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lib import llama_cpp
 from lib.errors import CannotRun
+from lib.steps import in_plain_words
 
 HOST = "127.0.0.1"
 START_SECONDS = 300
@@ -110,8 +111,10 @@ def wait_until_ready(server: Server, gguf: Path) -> None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 server.process.wait(timeout=0.1)
     what = f"is not ready after {START_SECONDS} s" if server.alive() else f"ended with code {server.process.returncode}"
+    said = server.log_path.read_text(encoding="utf-8", errors="replace")
     raise CannotRun(
-        f"llama-server {what} while loading {gguf}. Its last words:\n{server.last_words()}\n"
+        f"llama-server {what} while loading {gguf}: {in_plain_words(said) or 'it does not say why.'}\n"
+        f"Its last words:\n{server.last_words()}\n"
         f"The whole log: {server.log_path}"
     )
 

@@ -22,7 +22,7 @@ if "--build" in sys.argv:
         sys.exit("a.cpp:3:1: fatal error: no such header")
     folder = pathlib.Path(sys.argv[sys.argv.index("--build") + 1]) / "bin"
     folder.mkdir(parents=True)
-    for name in ("llama-server", "llama-quantize"):
+    for name in ("llama-server", "llama-quantize", "llama-perplexity", "llama-imatrix"):
         (folder / name).write_text("program")
     with open({calls!r}, "a") as handle:
         handle.write("built ")
@@ -78,6 +78,17 @@ def test_llama_cpp_names_a_folder_and_wins_over_the_path(machine, tmp_path, monk
     assert found.convert == tmp_path / "mine/convert_hf_to_gguf.py"
 
 
+def test_measuring_programs_are_taken_where_there_are_some(machine, tmp_path, monkeypatch):
+    put_programs(machine[0])
+    assert (llama_cpp.tools().perplexity, llama_cpp.tools().imatrix) == (None, None)
+    put_programs(machine[0], ["llama-perplexity"])
+    assert llama_cpp.tools().perplexity == machine[0] / "llama-perplexity"
+    put_programs(tmp_path / "mine", ["llama-server", "llama-quantize", "llama-imatrix"])
+    monkeypatch.setenv("LLAMA_CPP", str(tmp_path / "mine"))
+    found = llama_cpp.tools()
+    assert (found.perplexity, found.imatrix) == (None, tmp_path / "mine" / "llama-imatrix")
+
+
 def test_a_llama_cpp_folder_without_the_programs_is_refused(machine, tmp_path, monkeypatch):
     put_programs(tmp_path / "half", ["llama-server"])
     monkeypatch.setenv("LLAMA_CPP", str(tmp_path / "half"))
@@ -99,6 +110,7 @@ def test_without_any_it_is_built_once_and_found_again(machine):
     built = llama_cpp.tools()
     assert built == llama_cpp.tools() == llama_cpp.find()
     assert built.origin == "cache" and machine[2].read_text() == "built "
+    assert built.perplexity.is_file() and built.imatrix.is_file()
     folder = built.server.parent.parent
     assert sorted(path.name for path in folder.iterdir()) == ["bin", "convert"]
     assert built.convert == folder / "convert" / "convert_hf_to_gguf.py"

@@ -1,0 +1,99 @@
+"""How far a quant's answers are from those of the f16 file: Kullback-Leibler divergence and agreement on the likeliest
+token, over held-out rows, by llama-perplexity; and the importance matrix that helps a quant to stay near.
+
+llama-perplexity reads plain text, so the rows are given in the text form, without a template's special tokens.
+"""
+
+import contextlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib import llama_cpp
+from lib.chat import example_from_row, print_text
+from lib.errors import CannotRun
+from lib.held_out import is_held_out
+from lib.jsonl import read_rows, write_text
+from lib.steps import run_step
+
+CONTEXT, CHUNKS = 128, 2  # the second half of each chunk counts: 126 tokens, and it gives nothing below 100
+MATRIX_CONTEXT, MATRIX_CHUNKS = 512, 32
+DATA = "datasets/syngen_tools_sft.jsonl"
+HELD_OUT = 0.03  # the share that configs/sft.yaml keeps out of training
+MEAN = re.compile(r"Mean +KLD: +(-?[\d.]+|-?nan|-?inf)")
+SAME_TOP = re.compile(r"Same top p: +(-?[\d.]+|-?nan)")
+# Nats. 2-bit types of a small model come to .5; beyond this the file does not hold the model that was quantized.
+BROKEN = 3.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """kl: mean divergence from f16 in nats a token; same_top: share of tokens with the same likeliest one."""
+
+    kl: float
+    same_top: float
+
+
+def rows_text(data: list[str], held_out: bool, characters: int) -> str:
+    """The first so many characters of the rows that were held out of training, or of those that were not."""
+    found, size = [], 0
+    for path in [path for path in data if Path(path).is_file()] or [DATA]:
+        for _, row in read_rows(path):
+            example, _ = example_from_row(row)
+            if example is None or example.label is False or is_held_out(example, HELD_OUT) != held_out:
+                continue
+            with contextlib.suppress(ValueError):  # a native row may hold what the text form cannot
+                found.append("\n\n".join(print_text(turn.parts) for turn in example.turns))
+                size += len(found[-1])
+            if size > characters:
+                return "\n\n".join(found)
+    return "\n\n".join(found)
+
+
+def write_base(f16: Path, text: str, work: Path, log_path: Path) -> Path | None:
+    """A file with the f16 model's predictions on the text; None where this llama.cpp has no llama-perplexity."""
+    program = llama_cpp.tools().perplexity
+    if program is None:
+        return None
+    source, base = work / "held-out.txt", work / "base.kld"
+    write_text(source, text)
+    run_step(
+        [*command(program, f16), "-f", str(source), "--chunks", str(CHUNKS), "--kl-divergence-base", str(base)],
+        log_path,
+    )
+    return base
+
+
+def measure(gguf: Path, base: Path, log_path: Path, threads: int | None = None) -> Measured:
+    """The file against the predictions in base; CannotRun when they have nothing to do with each other."""
+    program = llama_cpp.tools().perplexity
+    said = run_step([*command(program, gguf, threads), "--kl-divergence-base", str(base), "--kl-divergence"], log_path)
+    mean, same = MEAN.search(said), SAME_TOP.search(said)
+    if not mean or not same:
+        raise CannotRun(f"{gguf}: llama-perplexity gave no divergence. The whole log: {log_path}")
+    found = Measured(float(mean[1]), float(same[1]) / 100)
+    if not found.kl < BROKEN:  # NaN is not less, either
+        raise CannotRun(
+            f"{gguf}: its predictions have little to do with those of f16 (divergence {found.kl:.2f} nats a token, "
+            f"{100 * found.same_top:.0f} % the same likeliest token). Take a larger type."
+        )
+    return found
+
+
+def command(program: Path, gguf: Path, threads: int | None = None) -> list[str]:
+    """llama-perplexity's command line; all chunks in one batch."""
+    sizes = ["-c", str(CONTEXT), "-b", str(CONTEXT * CHUNKS), "-t", str(threads or os.cpu_count() or 1)]
+    return [str(program), "-m", str(gguf), *sizes]
+
+
+def importance_matrix(f16: Path, text: str, work: Path, log_path: Path) -> Path:
+    """The matrix of how much each weight matters on the text, for llama-quantize."""
+    program = llama_cpp.tools().imatrix
+    if program is None:
+        raise CannotRun("IMATRIX=1 needs llama-imatrix, which this llama.cpp lacks. Unset LLAMA_CPP; it is then built.")
+    source, target = work / "training.txt", work / "imatrix.gguf"
+    write_text(source, text)
+    sizes = ["-c", str(MATRIX_CONTEXT), "--chunks", str(MATRIX_CHUNKS), "-t", str(os.cpu_count() or 1)]
+    run_step([str(program), "-m", str(f16), "-f", str(source), "-o", str(target), *sizes], log_path)
+    return target

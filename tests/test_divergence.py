@@ -1,0 +1,71 @@
+"""How far a quant is from f16: read from llama-perplexity's words, over rows that training has not seen."""
+
+import dataclasses
+
+import pytest
+
+from lib import divergence, llama_cpp
+from lib.chat import example_from_row
+from lib.errors import CannotRun
+from lib.held_out import is_held_out
+from lib.jsonl import write_rows
+from tests.tiny_model import call_row
+
+SAID = """\
+Mean    KLD:   0.012345 ±   0.000123
+Maximum KLD:   0.9
+Same top p: 95.123 ± 1.234 %
+"""
+
+
+@pytest.fixture
+def says(monkeypatch):
+    """A llama.cpp whose llama-perplexity says what the test wants; the commands that it got."""
+    commands, words = [], {"text": SAID}
+    programs = dataclasses.make_dataclass("Programs", ["perplexity", "imatrix"])("llama-perplexity", None)
+    monkeypatch.setattr(llama_cpp, "tools", lambda: programs)
+    monkeypatch.setattr(divergence, "run_step", lambda command, log: commands.append(command) or words["text"])
+    return words, commands, programs
+
+
+def test_divergence_and_agreement_are_read_from_what_it_says(says, tmp_path):
+    found = divergence.measure(tmp_path / "x.gguf", tmp_path / "base", tmp_path / "log")
+    assert found == divergence.Measured(0.012345, 0.95123)
+    assert "--kl-divergence" in says[1][0]
+
+
+@pytest.mark.parametrize("change", [("0.012345 ±", "8.5 ±"), ("0.012345 ±", "nan ±"), ("0.012345 ±", "-nan ±")])
+def test_predictions_that_have_nothing_to_do_with_f16_are_refused(says, tmp_path, change):
+    says[0]["text"] = SAID.replace(*change)
+    with pytest.raises(CannotRun, match="have little to do with those of f16"):
+        divergence.measure(tmp_path / "x.gguf", tmp_path / "base", tmp_path / "log")
+
+
+def test_a_program_that_says_nothing_is_refused(says, tmp_path):
+    says[0]["text"] = "it crashed"
+    with pytest.raises(CannotRun, match="gave no divergence"):
+        divergence.measure(tmp_path / "x.gguf", tmp_path / "base", tmp_path / "log")
+
+
+def test_without_the_programs_nothing_is_measured_and_no_matrix_made(says, tmp_path):
+    says[2].perplexity = None
+    assert divergence.write_base(tmp_path / "f16", "text", tmp_path, tmp_path / "log") is None
+    with pytest.raises(CannotRun, match="IMATRIX=1 needs llama-imatrix"):
+        divergence.importance_matrix(tmp_path / "f16", "text", tmp_path, tmp_path / "log")
+
+
+def test_rows_are_split_as_training_splits_them_and_end_at_the_wanted_length(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    write_rows(path, [call_row(number) for number in range(300)])
+    sides = [divergence.rows_text([str(path)], held_out, 10**6) for held_out in (True, False)]
+    for number in range(300):
+        request = f"Please add note number {number}."
+        out = is_held_out(example_from_row(call_row(number))[0], divergence.HELD_OUT)
+        assert (request in sides[0], request in sides[1]) == (out, not out)
+    assert "noteKeeper_add" in sides[0] and "<|im_start|>" not in sides[0]
+    assert 500 < len(divergence.rows_text([str(path)], False, 500)) < 1500
+
+
+def test_the_shipped_rows_stand_in_for_files_that_are_gone():
+    text = divergence.rows_text(["no/such/file.jsonl"], True, 4000)
+    assert len(text) > 4000 and text.count("tool_call:") >= 2
