@@ -77,7 +77,7 @@ endif
 SHOWN := PLATFORM SIZE FORMAT TOOLS_IN_PROMPT DATA OUT OLD A B TEACHER TEACHER_URL COUNT FLOOR RUN QUANTS BACKEND MODEL PROMPTS TOOLS \
   REPO METHOD GGUF PRIVATE UPDATE FILE Q WITH VAULT EXECUTE SFT_ARGS KTO_ARGS PROBE_ARGS FIT_ARGS EVAL_ARGS COMPARE_ARGS LADDER_ARGS SERVE_ARGS ASK_ARGS \
   UPLOAD_ARGS INTERLEAVE_ARGS DEDUP_ARGS EXPORT_ARGS IMPORT_ARGS GENERATE_ARGS MUTATE_ARGS \
-  DRY_RUN RESUME YES NPROC FSDP QUICK FLASH_ATTN TO OUTGROW_ARGS PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
+  DRY_RUN RESUME YES IMATRIX NPROC FSDP QUICK FLASH_ATTN TO OUTGROW_ARGS PYTHON PYTHON3 LOCK LLAMA_CPP LLAMA_CMAKE
 
 # Read by the build and the search of llama.cpp.
 export LLAMA_CMAKE LLAMA_CPP
@@ -261,8 +261,8 @@ outgrow: $(READY) ## Write a training for another engine, TO=accelerate|axolotl|
 
 ##@ Ship and measure (RUN=runs/<name>; without it the newest finished run)
 .PHONY: gguf serve ask eval report compare-runs compare rescore ladder bench-gguf lineage upload upload-data
-gguf: $(READY) ## Merge a run; write f16 and QUANTS, each verified, a Modelfile for Ollama and LM Studio's folder
-	$(PYTHON) -m scripts.gguf $(if $(RUN),--run $(RUN)) --quants "$(QUANTS)"
+gguf: $(READY) ## Merge a run; f16 and QUANTS, each proved, and served as trained; Modelfile, LM Studio's folder; IMATRIX=1
+	$(PYTHON) -m scripts.gguf $(if $(RUN),--run $(RUN)) --quants "$(QUANTS)" $(if $(call on,IMATRIX),--imatrix)
 
 serve: $(READY) ## Serve a run's GGUF, or MODEL=<file>.gguf, with llama-server
 	$(PYTHON) -m scripts.serve $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) $(SERVE_ARGS)

@@ -1,4 +1,4 @@
-"""GGUF files from a Hugging Face folder: f16, then quants from it, each loaded and tried before it gets its name.
+"""GGUF files from a Hugging Face folder: f16, then quants from it, each proved before it gets its name.
 
 gguf/manifest.json says what each file was made from, so that a second run makes only what is missing or outdated.
 """
@@ -10,40 +10,50 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib import desktop, llama_cpp
+from lib import desktop, divergence, gguf_check, llama_cpp
 from lib.cli import log
-from lib.disk import cache_folder, is_slow, require_free, sha256
+from lib.disk import cache_folder, is_slow, only_one, require_free, sha256
 from lib.errors import CannotRun
-from lib.gguf_metadata import read_text
+from lib.gguf_metadata import tokenizer_digest
 from lib.jsonl import write_json
 from lib.runs import provenance
-from lib.server import serve
+from lib.steps import run_step
 
 DEFAULT_QUANTS = ("Q4_K_M", "Q5_K_M", "Q8_0")
 PREFERRED = "Q4_K_M"  # what the Modelfile names: the smallest of the three
 F16 = "f16"
-TEMPLATE_KEY = "tokenizer.chat_template"
-# Bytes of all outputs together for a byte of 16-bit weights: f16 itself and the three default quants.
-OUTPUT_RATIO = 2.3
-TRIAL_TOKENS = 4
+HELD_OUT_CHARACTERS, TRAINING_CHARACTERS = 4_000, 100_000
+# A quantization holds its largest tensor in fp32 and what it becomes; measured on f16 files of .3 to 2 GB.
+MEMORY_RATIO, MEMORY_BYTES = 0.4, 300_000_000
 
 
 @dataclass(frozen=True)
 class Export:
-    """What to make: files NAME-<type>.gguf in folder `out`. inputs tell its source apart: equal inputs, equal files."""
+    """What to make: files NAME-<type>.gguf in folder `out`. inputs tell its source apart: equal inputs, equal files.
+
+    tokenizer: the folder whose tokenizer the model was trained with; data: the files that it was trained on.
+    """
 
     name: str
     out: Path
     template: str
     inputs: dict
     source_bytes: int
+    tokenizer: Path
+    data: tuple[str, ...] = ()
     stops: tuple[str, ...] = ()  # texts at which serving stops
 
     def path(self, kind: str) -> Path:
         return self.out / f"{self.name}-{kind}.gguf"
+
+    @property
+    def log(self) -> Path:
+        return self.out / "export.log"
 
 
 def quant_types(quantize: Path) -> set[str]:
@@ -68,32 +78,86 @@ def check_quants(quants: list[str]) -> list[str]:
     return list(dict.fromkeys(checked))
 
 
-def export(job: Export, quants: list[str], make_source) -> list[dict]:
-    """A row for each file (type, path, bytes, made?), all verified; make_source(folder) gives a Hugging Face folder."""
+def export(job: Export, quants: list[str], make_source, imatrix: bool = False) -> list[dict]:
+    """A row for each file (type, path, bytes, made?, kl, top); make_source(folder) gives a Hugging Face folder."""
     quants = check_quants(quants)
-    manifest = read_manifest(job)
     wanted = [F16, *quants]
-    missing = [kind for kind in wanted if not is_current(job, manifest, kind)]
-    if missing:
-        require_free(job.out, int(OUTPUT_RATIO * job.source_bytes), "these GGUF files")
-        job.out.mkdir(parents=True, exist_ok=True)
-        work = work_folder(job)
-        if F16 in missing:
-            manifest["files"] = {}
-            convert(job, make_source(work / job.name), work)
-            accept(job, manifest, F16, work)
-        for quant in quants:
-            if quant in missing:
-                quantize(job, quant, work)
-                accept(job, manifest, quant, work)
-        shutil.rmtree(work)
+    job.out.mkdir(parents=True, exist_ok=True)
+    with only_one(job.out, lambda: log(f"Another process is writing to {job.out}; waiting.")):
+        manifest = read_manifest(job)
+        missing = [kind for kind in wanted if not is_current(job, manifest, kind, imatrix)]
+        if missing or "parity" not in manifest:
+            require_free(job.out, needed_bytes(job, missing), "these GGUF files")
+            work = work_folder(job, missing)
+            make(job, manifest, missing, make_source, work, imatrix)
+            shutil.rmtree(work)
     preferred = PREFERRED if PREFERRED in wanted else wanted[-1]
     made = [job.path(kind) for kind in wanted]
     desktop.write(job.out, job.name, made, job.path(preferred), job.template, job.stops)
     return [
-        {"type": kind, "path": str(job.path(kind)), "bytes": job.path(kind).stat().st_size, "made": kind in missing}
+        {"type": kind, "path": str(job.path(kind)), "made": kind in missing} | manifest["files"][job.path(kind).name]
         for kind in wanted
     ]
+
+
+def make(job: Export, manifest: dict, missing: list[str], make_source, work: Path, imatrix: bool) -> None:
+    """Every missing file: f16 and the gate first, then the quants from it."""
+    f16 = job.path(F16)
+    if F16 in missing:
+        manifest["files"] = {}
+        f16 = convert(job, make_source(work / job.name), work)
+    if F16 in missing or "parity" not in manifest:
+        manifest["parity"] = gguf_check.verify_parity(f16, job.template, job.tokenizer)
+        write_json(job.out / "manifest.json", manifest)
+    if F16 in missing:
+        accept(job, manifest, f16, {"type": F16})
+    if quants := [kind for kind in missing if kind != F16]:
+        make_quants(job, manifest, quants, work, imatrix)
+
+
+def make_quants(job: Export, manifest: dict, quants: list[str], work: Path, imatrix: bool) -> None:
+    """The quants from the f16 file, several at a time, each accepted when it is proved."""
+    f16 = native_f16(job, work)
+    held_out = divergence.rows_text(list(job.data), True, HELD_OUT_CHARACTERS)
+    base = divergence.write_base(f16, held_out, work, job.log)
+    if base is None:
+        log("This llama.cpp has no llama-perplexity: quants are loaded and tried, not compared with f16.")
+    options = []
+    if imatrix:
+        log("Measuring which weights matter on the training rows.")
+        training = divergence.rows_text(list(job.data), False, TRAINING_CHARACTERS)
+        options = ["--imatrix", str(divergence.importance_matrix(f16, training, work, job.log))]
+    workers = at_once(f16, len(quants))
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    lock = threading.Lock()
+
+    def one(quant: str) -> None:
+        made = work / job.path(quant).name
+        log(f"Quantizing to {made.name}.")
+        command = [str(llama_cpp.tools().quantize), *options, str(f16), str(made), quant, str(threads)]
+        run_step(command, job.log, growing=made)
+        facts = proved(job, made, f16, base)
+        with lock:
+            accept(job, manifest, made, {"type": quant, "imatrix": imatrix} | facts)
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(one, quants))
+
+
+def at_once(f16: Path, wanted: int) -> int:
+    """How many quantizations run side by side: as many as processors and free memory carry."""
+    import psutil
+
+    each = MEMORY_RATIO * f16.stat().st_size + MEMORY_BYTES
+    return max(1, min(wanted, os.cpu_count() or 1, int(psutil.virtual_memory().available / each)))
+
+
+def needed_bytes(job: Export, kinds: list[str]) -> int:
+    """Bytes that these files and the work on them take, for 16-bit weights of job.source_bytes."""
+    bits = {kind: int(number[0]) + 1 if (number := re.findall(r"\d+", kind)) else 17 for kind in kinds}
+    files = sum(bits.values()) / 16
+    merged = 1.1 if F16 in kinds else 0  # gone before the quants are made
+    return int(job.source_bytes * max(files, merged + 1.1 if merged else 0))
 
 
 def read_manifest(job: Export) -> dict:
@@ -106,61 +170,67 @@ def read_manifest(job: Export) -> dict:
     return manifest if manifest.get("inputs") == job.inputs else fresh
 
 
-def is_current(job: Export, manifest: dict, kind: str) -> bool:
+def is_current(job: Export, manifest: dict, kind: str, imatrix: bool = False) -> bool:
     path = job.path(kind)
     entry = manifest["files"].get(path.name)
-    return entry is not None and path.is_file() and path.stat().st_size == entry["bytes"]
+    if entry is None or (kind != F16 and entry.get("imatrix", False) != imatrix):
+        return False
+    return path.is_file() and path.stat().st_size == entry["bytes"]
 
 
-def work_folder(job: Export) -> Path:
+def work_folder(job: Export, missing: list[str]) -> Path:
     """An empty folder to work in: inside `out`, or in the cache when `out` lies on a disk where quantizing crawls."""
     work = job.out / "work"
     if is_slow(job.out):
         work = cache_folder("gguf-work", job.name)
-        require_free(work, int(OUTPUT_RATIO * job.source_bytes), "GGUF work files")
+        require_free(work, needed_bytes(job, missing), "GGUF work files")
         log(f"{job.out} is on a slow mount: working in {work}, then copying.")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     return work
 
 
-def convert(job: Export, source: Path, work: Path) -> None:
+def convert(job: Export, source: Path, work: Path) -> Path:
     """work/NAME-f16.gguf from the Hugging Face folder, which is removed afterwards."""
     target = work / job.path(F16).name
     command = [sys.executable, str(llama_cpp.tools().convert), str(source), "--outtype", F16]
     command += ["--outfile", str(target), "--model-name", job.name]
     log(f"Converting to {target.name}.")
-    run_step(command, job, "convert_hf_to_gguf.py")
+    run_step(command, job.log)
     shutil.rmtree(source)
+    return target
 
 
-def quantize(job: Export, quant: str, work: Path) -> None:
-    """work/NAME-QUANT.gguf from the f16 file."""
-    f16 = work / job.path(F16).name
-    command = [str(llama_cpp.tools().quantize), str(f16 if f16.exists() else job.path(F16))]
-    target = work / job.path(quant).name
-    log(f"Quantizing to {target.name}.")
-    run_step([*command, str(target), quant, str(os.cpu_count() or 1)], job, "llama-quantize")
+def native_f16(job: Export, work: Path) -> Path:
+    """The f16 file where quantizing may read it: not on a slow mount."""
+    f16, near = job.path(F16), work / job.path(F16).name
+    if near.is_file() or not is_slow(job.out):
+        return near if near.is_file() else f16
+    log(f"Copying {f16.name} from the slow mount.")
+    shutil.copyfile(f16, near)
+    return near
 
 
-def run_step(command: list[str], job: Export, what: str) -> None:
-    """Run a program with its output in out/export.log; CannotRun with its own words when it fails."""
-    with open(job.out / "export.log", "a", encoding="utf-8") as log_file:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        text = done.stdout.decode("utf-8", "replace")
-        log_file.write(f"$ {' '.join(command)}\n{text}\n")
-    if done.returncode != 0:
-        lines = [line for line in text.splitlines() if line.strip()] or ["it said nothing"]
-        telling = [line for line in lines if re.search(r"error|not supported|failed|No space", line, re.I)] or lines
-        raise CannotRun(f"{what} failed: {telling[-1].strip()[:300]} The whole log: {job.out / 'export.log'}")
+def proved(job: Export, made: Path, f16: Path, base: Path | None) -> dict:
+    """What the proof of a quant found: its divergence from f16; CannotRun when it does not load, generate or agree."""
+    if tokenizer_digest(made) != tokenizer_digest(f16):
+        raise CannotRun(f"{made}: its tokenizer or chat template is not that of f16. Delete the folder, make it anew.")
+    gguf_check.verify(made)
+    if base is None:
+        return {}
+    found = divergence.measure(made, base, job.log)
+    return {"kl": found.kl, "top": found.same_top}
 
 
-def accept(job: Export, manifest: dict, kind: str, work: Path) -> None:
-    """Verify the new file, give it its name in `out`, and note it in the manifest."""
-    made, target = work / job.path(kind).name, job.path(kind)
-    check_template(made, job.template)
-    verify(made)
-    if made.stat().st_dev == job.out.stat().st_dev:
+def stays_near(made: Path, out: Path) -> bool:
+    """Whether the file lies on the disk that it is meant for."""
+    return made.stat().st_dev == out.stat().st_dev
+
+
+def accept(job: Export, manifest: dict, made: Path, facts: dict) -> None:
+    """Give the proved file its name in `out`, and note it in the manifest."""
+    target = job.out / made.name
+    if stays_near(made, job.out):
         os.replace(made, target)
     else:
         part = target.with_name(f"{target.name}.part")
@@ -168,27 +238,5 @@ def accept(job: Export, manifest: dict, kind: str, work: Path) -> None:
         if sha256(part) != sha256(made):
             raise CannotRun(f"{part}: the copy differs from the original. Check the disk of {job.out}.")
         os.replace(part, target)
-    manifest["files"][target.name] = {"type": kind, "bytes": target.stat().st_size, "sha256": sha256(target)}
+    manifest["files"][target.name] = facts | {"bytes": target.stat().st_size, "sha256": sha256(target)}
     write_json(job.out / "manifest.json", manifest)
-
-
-def check_template(gguf: Path, template: str) -> None:
-    """CannotRun unless the file carries exactly the template that the model was trained with."""
-    if read_text(gguf, TEMPLATE_KEY) != template:
-        raise CannotRun(f"{gguf}: its chat template is not the one trained with. Delete the gguf folder, make it anew.")
-
-
-def verify(gguf: Path) -> None:
-    """Load the file with llama-server and let it generate; CannotRun when it cannot."""
-    import requests
-
-    with serve(gguf, context=256, parallel=1) as server:
-        body = {"prompt": "Hello", "n_predict": TRIAL_TOKENS, "n_probs": 1, "temperature": 0, "ignore_eos": True}
-        try:
-            answer = requests.post(f"{server.url}/completion", json=body, timeout=120).json()
-        except (requests.RequestException, ValueError) as error:
-            raise CannotRun(f"{gguf}: loads, but does not generate.\n{server.last_words()}") from error
-        # A model full of NaN still "generates": its probabilities come back as null.
-        scores = [token.get("logprob") for token in answer.get("completion_probabilities", [])]
-        if not scores or not all(isinstance(score, (int, float)) for score in scores):
-            raise CannotRun(f"{gguf}: loads, but generates nothing of worth ({json.dumps(answer)[:200]}).")

@@ -1,5 +1,6 @@
-"""One text value from a GGUF file's header, in milliseconds: gguf.GGUFReader takes seconds, as it wraps every token."""
+"""What a GGUF file's header says, in milliseconds: gguf.GGUFReader takes seconds, as it wraps every token."""
 
+import hashlib
 import mmap
 import struct
 from pathlib import Path
@@ -22,17 +23,39 @@ def read_text(path: Path, key: str) -> str | None:
 
 
 def find(data, key: bytes) -> str | None:
+    for name, start, _ in entries(data):
+        place = start + 8 + len(name)
+        if name == key and struct.unpack_from("<I", data, place) == (STRING,):
+            low, high = string(data, place + 4)
+            return data[low:high].decode()
+    return None
+
+
+def entries(data):
+    """(name, start, end) of each entry: its name, its type and its value."""
     (count,) = struct.unpack_from("<Q", data, 16)  # after magic, version and number of tensors
     position = 24
     for _ in range(count):
-        start, position = string(data, position)
-        name = data[start:position]
-        (kind,) = struct.unpack_from("<I", data, position)
-        if name == key and kind == STRING:
-            start, position = string(data, position + 4)
-            return data[start:position].decode()
-        position = skip(data, position + 4, kind)
-    return None
+        start = position
+        low, high = string(data, position)
+        (kind,) = struct.unpack_from("<I", data, high)
+        position = skip(data, high + 4, kind)
+        if position > len(data):
+            raise ValueError("it ends within its header")
+        yield data[low:high], start, position
+
+
+def tokenizer_digest(path: Path) -> str:
+    """sha256 of all that a header says under tokenizer.*: vocabulary, special tokens, chat template."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            for name, start, end in entries(data):
+                if name.startswith(b"tokenizer."):
+                    digest.update(data[start:end])
+    except (ValueError, KeyError, struct.error, OSError) as error:
+        raise CannotRun(f"{path}: not a whole GGUF file ({error}).") from error
+    return digest.hexdigest()
 
 
 def string(data, position: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from lib.disk import sha256
 from lib.errors import CannotRun
 from lib.gguf import Export
 from lib.runs import read_manifest
-from lib.templates import template_for
+from lib.templates import as_shipped, template_for
 
 WEIGHTS = ("*.safetensors", "*.bin")
 ADAPTERS = ("adapter_model.safetensors", "adapters.safetensors")  # PEFT's form and mlx-lm's
@@ -30,9 +30,10 @@ def of_run(run: Path) -> tuple[Export, Callable[[Path], Path]]:
         raise CannotRun(f"{adapter}: holds no {' or '.join(ADAPTERS)}, so there is nothing to merge.")
     base = fetch(sixteen_bit_base(manifest))
     inputs = describe(base) | {"run": run.name, "adapter": sha256(weights)}
-    template = template_of(adapter)
+    name, template = f"toolset-{manifest['size']}-{manifest['method']}", template_of(adapter)
     stops = stops_for(adapter, template, manifest.get("settings", {}).get("format", "native"))
-    job = make_job(f"toolset-{manifest['size']}-{manifest['method']}", run / "gguf", template, inputs, base, stops)
+    out, data = run / "gguf", tuple(manifest.get("data", ()))
+    job = Export(name, out, template, seal(inputs, template), weight_bytes(base), adapter, data, stops)
     return job, lambda folder: importlib.import_module("lib.merge_torch").merge(base, adapter, folder)
 
 
@@ -47,10 +48,12 @@ def of_base(size_name: str, platform: str, tools_in_prompt: str) -> tuple[Export
     """(what to export from a size's untrained base, how to make a folder of it with our template)."""
     size = load_size(size_name, platform, "sft")
     base = fetch(sixteen_bit_twin(size.base))
-    template = template_for(tools_in_prompt, size.template) if size.template else template_of(base)
+    mode = tools_in_prompt
+    template = template_for(mode, size.template) if size.template else as_shipped(template_of(base), mode)
     name = f"toolset-{size_name}-base"
     folder = base_folder(size_name, tools_in_prompt)
-    job = make_job(name, folder, template, describe(base), base, stops_for(base, template, "native"))
+    inputs, stops = seal(describe(base), template), stops_for(base, template, "native")
+    job = Export(name, folder, template, inputs, weight_bytes(base), base, stops=stops)
     return job, lambda target: with_template(base, template, target)
 
 
@@ -60,10 +63,14 @@ def base_folder(size_name: str, tools_in_prompt: str) -> Path:
     return Path("build") / "-".join(parts) / "gguf"
 
 
-def make_job(name: str, out: Path, template: str, inputs: dict, base: Path, stops: tuple[str, ...]) -> Export:
+def seal(inputs: dict, template: str) -> dict:
+    """The inputs with what else decides about the files: the template and the converter."""
     digest = hashlib.sha256(template.encode()).hexdigest()
-    size = sum(path.stat().st_size for path in base.glob("*.safetensors"))
-    return Export(name, out, template, inputs | {"template": digest, "llama.cpp": llama_cpp.VERSION}, size, stops)
+    return inputs | {"template": digest, "llama.cpp": llama_cpp.VERSION}
+
+
+def weight_bytes(base: Path) -> int:
+    return sum(path.stat().st_size for path in base.glob("*.safetensors"))
 
 
 def describe(base: Path) -> dict:
@@ -77,10 +84,13 @@ def template_of(folder: Path) -> str:
     path = folder / "chat_template.jinja"
     if path.is_file():
         return path.read_text(encoding="utf-8")
-    config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    if not isinstance(config.get("chat_template"), str):
+    found = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("chat_template")
+    if isinstance(found, list):  # several under names
+        named = {entry["name"]: entry["template"] for entry in found}
+        found = named.get("tool_use") or named.get("default")
+    if not isinstance(found, str):
         raise CannotRun(f"{folder}: has no chat template, so no server would know how to talk to the model.")
-    return config["chat_template"]
+    return found
 
 
 def with_template(base: Path, template: str, target: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -101,3 +102,30 @@ def copy_files(source: Path, target: Path, include=("*",), exclude=()) -> None:
     for path in source.iterdir():
         if path.is_file() and any(path.match(p) for p in include) and not any(path.match(p) for p in exclude):
             shutil.copyfile(path, target / path.name)
+
+
+def require_4bit() -> None:
+    """CannotRun unless 4-bit weights can be made here: an NVIDIA GPU and bitsandbytes."""
+    if not torch.cuda.is_available():
+        raise CannotRun("METHOD=merged_4bit needs an NVIDIA GPU (bitsandbytes). Use METHOD=merged_16bit or lora.")
+    if find_spec("bitsandbytes") is None:
+        raise CannotRun("METHOD=merged_4bit needs bitsandbytes: make setup PLATFORM=cuda.")
+
+
+def to_4bit(merged: Path, target: Path) -> Path:
+    """target: a merged folder with its linear layers in nf4 and doubly quantized scales, as QLoRA trains on them."""
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    # nf4 takes .5 bytes a weight and its scales .03; embeddings and head stay in 16 bits.
+    require_free(target, int(0.6 * sum(path.stat().st_size for path in merged.glob("*.safetensors"))), "4-bit weights")
+    quantized = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    with whole_folder(target) as part:
+        settings = {"quantization_config": quantized, "dtype": torch.bfloat16, "device_map": {"": 0}}
+        AutoModelForCausalLM.from_pretrained(merged, **settings).save_pretrained(part)
+        copy_files(merged, part, include=TOKENIZER_FILES)
+    return target

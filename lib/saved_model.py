@@ -3,13 +3,13 @@
 manifest.json in a merged folder says what it was made from, as beside GGUF files.
 """
 
+import importlib
 import json
 from pathlib import Path
 
 from lib import gguf_source
 from lib.cli import log
 from lib.disk import sha256
-from lib.errors import CannotRun
 from lib.jsonl import write_json
 from lib.lineage import MANIFEST, changed
 from lib.runs import provenance
@@ -27,10 +27,13 @@ def saved(run: Path, method: str) -> Path:
     if is_current(folder, inputs):
         log(f"{folder} still holds.")
         return folder
+    torch_side = importlib.import_module("lib.merge_torch")
     if method == "merged_4bit":
-        raise CannotRun("METHOD=merged_4bit needs an NVIDIA GPU (bitsandbytes). Use METHOD=merged_16bit or lora.")
-    log(f"Merging into {folder}.")
-    merge(folder)
+        torch_side.require_4bit()
+        torch_side.to_4bit(saved(run, "merged_16bit"), folder)
+    else:
+        log(f"Merging into {folder}.")
+        merge(folder)
     files = {path.name: entry_of(path) for path in sorted(folder.iterdir()) if path.is_file()}
     write_json(folder / MANIFEST, {"name": job.name, "inputs": inputs, "made": provenance(), "files": files})
     return folder

@@ -1,4 +1,7 @@
-"""Write a model as GGUF: f16 and quants, each verified by generating; Ollama's Modelfile and LM Studio's folder.
+"""Write a model as GGUF: f16 and quants; Ollama's Modelfile and LM Studio's folder.
+
+Each file is loaded and generates; a quant's predictions are compared with those of f16; and what will be served is
+compared with what was trained, token by token: exit 1 when it differs.
 
 \b
     python -m scripts.gguf                       # the newest finished run
@@ -22,19 +25,23 @@ from lib.cli import command, json_option, log, option
 @option("--platform", default="cpu", help="Whose base, with --base: cuda, mlx or cpu.")
 @option("--tools-in-prompt", default="none", help="Which template, with --base: none, names or full.")
 @option("--quants", default="Q4_K_M Q5_K_M Q8_0", help="llama.cpp types, separated by blanks; f16 is always made.")
+@click.option("--imatrix", is_flag=True, envvar="IMATRIX", help="Weigh by an importance matrix of the training rows.")
 @json_option
-def main(run_name, base, size, platform, tools_in_prompt, quants, as_json):
+def main(run_name, base, size, platform, tools_in_prompt, quants, imatrix, as_json):
     gguf = importlib.import_module("lib.gguf")
     source = importlib.import_module("lib.gguf_source")
     if base:
         job, make_source = source.of_base(size, platform, tools_in_prompt)
     else:
         job, make_source = source.of_run(chosen_run(run_name))
-    rows = gguf.export(job, quants.replace(",", " ").split(), make_source)
+    rows = gguf.export(job, quants.replace(",", " ").split(), make_source, imatrix)
     if as_json:
         click.echo(json.dumps({"name": job.name, "folder": str(job.out), "files": rows}, indent=1))
         return
     show(job.out, rows)
+    report = gguf.read_manifest(job).get("parity")
+    for line in importlib.import_module("lib.parity").lines(report) if report else ():
+        click.echo(f"parity: {line}")
     desktop = importlib.import_module("lib.desktop")
     log(f"Ollama:    {desktop.load_ollama(job.name, job.out)}")
     log(f"LM Studio: {desktop.load_lm_studio(job.name, job.out)}")
@@ -55,11 +62,13 @@ def show(folder: Path, rows: list[dict]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("type", "MB", "of f16", "", "file", box=box.SIMPLE_HEAD, title=str(folder))
+    heads = ("type", "MB", "of f16", "KL", "same top token", "", "file")
+    table = Table(*heads, box=box.SIMPLE_HEAD, title=str(folder))
     for row in rows:
         share = f"{100 * row['bytes'] / rows[0]['bytes']:.0f} %"
-        state = "made, verified" if row["made"] else "kept"
-        table.add_row(row["type"], f"{row['bytes'] / 1e6:.0f}", share, state, Path(row["path"]).name)
+        state = "made, proved" if row["made"] else "kept"
+        near = (f"{row['kl']:.4f}", f"{100 * row['top']:.1f} %") if "kl" in row else ("", "")
+        table.add_row(row["type"], f"{row['bytes'] / 1e6:.0f}", share, *near, state, Path(row["path"]).name)
     Console().print(table)
 
 

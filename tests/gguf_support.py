@@ -1,10 +1,10 @@
-"""A GGUF file of a few kilobytes: one random layer, one token for each byte, ChatML's special tokens."""
+"""A GGUF file of a few kilobytes: one random layer, one token for each byte, a family's special tokens."""
 
 from pathlib import Path
 
 import numpy as np
 
-WIDTH = 32
+WIDTH, CONTEXT = 32, 8192
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
@@ -15,13 +15,13 @@ def byte_characters() -> list[str]:
     return [chr(byte if byte in plain else next(extra)) for byte in range(256)]
 
 
-def write_toy_gguf(path: Path, template: str, broken: bool = False) -> Path:
-    """path, now a model that llama.cpp loads; broken fills it with NaN."""
+def write_toy_gguf(path: Path, template: str, broken=False, special=SPECIAL, bos=1, eos=2, add_bos=False) -> Path:
+    """path, now a model that llama.cpp loads; broken fills it with NaN; bos and eos are places in special."""
     import gguf
 
-    tokens = [*SPECIAL, *byte_characters()]
+    tokens = [*special, *byte_characters()]
     writer = gguf.GGUFWriter(path, "llama")
-    writer.add_context_length(2048)
+    writer.add_context_length(CONTEXT)
     writer.add_embedding_length(WIDTH)
     writer.add_block_count(1)
     writer.add_feed_forward_length(WIDTH)
@@ -33,11 +33,12 @@ def write_toy_gguf(path: Path, template: str, broken: bool = False) -> Path:
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
     writer.add_token_list(tokens)
-    writer.add_token_types([3] * len(SPECIAL) + [1] * 256)
-    writer.add_token_merges([f"{tokens[3 + 104]} {tokens[3 + 105]}"])  # llama.cpp wants one; its result is no token
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    writer.add_add_bos_token(False)
+    writer.add_token_types([3] * len(special) + [1] * 256)
+    # llama.cpp wants one; its result is no token
+    writer.add_token_merges([f"{tokens[len(special) + 104]} {tokens[len(special) + 105]}"])
+    writer.add_bos_token_id(bos)
+    writer.add_eos_token_id(eos)
+    writer.add_add_bos_token(add_bos)
     writer.add_chat_template(template)
     numbers = np.random.default_rng(0)
 
@@ -56,3 +57,18 @@ def write_toy_gguf(path: Path, template: str, broken: bool = False) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def toy_tokenizer(template: str, special=SPECIAL, bos=1, eos=2):
+    """The Hugging Face tokenizer with the same tokens under the same ids."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {token: number for number, token in enumerate([*special, *byte_characters()])}
+    raw = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    raw.decoder = decoders.ByteLevel()
+    raw.add_special_tokens(list(special))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, bos_token=special[bos], eos_token=special[eos])
+    tokenizer.chat_template = template
+    return tokenizer

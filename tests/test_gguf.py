@@ -6,16 +6,20 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
 
-from lib import disk, gguf, gguf_source
+from lib import disk, divergence, gguf, gguf_check, gguf_source, parity
 from lib.errors import CannotRun
-from lib.gguf_metadata import read_text
+from lib.gguf_metadata import read_text, tokenizer_digest
+from lib.parity import ParityFailed
+from lib.parity_cases import cases
 from lib.server import serve
 from lib.templates import template_for
-from tests.gguf_support import write_toy_gguf
+from tests.gguf_support import toy_tokenizer, write_toy_gguf
 
 PIECES = [
     *["0", "7", "42", "2025-11-03", "1731072000000", "3.14e-5", " ", "  ", "   ", "\n", "\n\n", "\r\n", "\t", " \n "],
@@ -61,7 +65,8 @@ def source(smollm2, tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(llama, source, tmp_path_factory):
     """(the export, its rows) of f16, Q8_0 and Q4_0 from the small model."""
-    job = gguf.Export("toolset-test", tmp_path_factory.mktemp("run") / "gguf", template_for(), {"made": "from"}, 10**7)
+    out = tmp_path_factory.mktemp("run") / "gguf"
+    job = gguf.Export("toolset-test", out, template_for(), {"made": "from"}, 10**7, source)
     return job, gguf.export(job, ["Q8_0", "q4_0"], lambda folder: shutil.copytree(source, folder))
 
 
@@ -98,7 +103,7 @@ def test_every_type_is_written_under_its_name(finished):
 
 
 def test_our_template_is_in_every_file_byte_for_byte(finished):
-    assert {read_text(row["path"], gguf.TEMPLATE_KEY) for row in finished[1]} == {template_for()}
+    assert {read_text(row["path"], gguf_check.TEMPLATE_KEY) for row in finished[1]} == {template_for()}
 
 
 def test_a_second_export_makes_nothing(exported):
@@ -119,7 +124,7 @@ def converted(finished, monkeypatch):
     """Stands in for the converter, which takes seconds: it copies the f16 file that was converted before."""
 
     def copy(job, source, work):
-        shutil.copyfile(finished[0].path("f16"), work / job.path("f16").name)
+        return Path(shutil.copyfile(finished[0].path("f16"), work / job.path("f16").name))
 
     monkeypatch.setattr(gguf, "convert", copy)
 
@@ -133,27 +138,84 @@ def test_other_weights_make_every_file_again(exported, converted):
 
 
 def test_an_interrupted_export_leaves_no_file_that_looks_finished(finished, converted, tmp_path, monkeypatch):
-    monkeypatch.setattr(gguf, "verify", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(gguf_check, "verify_parity", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     job = replace(finished[0], out=tmp_path / "gguf")
     with pytest.raises(KeyboardInterrupt):
         gguf.export(job, [], lambda folder: None)
     assert list(job.out.glob("*.gguf")) == []
 
 
-def test_a_model_converted_with_another_template_is_refused(finished, converted, tmp_path):
-    job = replace(finished[0], out=tmp_path / "gguf", template="{{ messages }}")
-    with pytest.raises(CannotRun, match="its chat template is not the one trained with"):
+def test_a_model_that_is_served_otherwise_than_trained_fails_the_gate(finished, converted, tmp_path):
+    job = replace(finished[0], out=tmp_path / "gguf", template=template_for("names"))
+    with pytest.raises(ParityFailed, match="template replaced, tools dropped") as caught:
         gguf.export(job, [], lambda folder: None)
+    assert caught.value.exit_code == 1 and list(job.out.glob("*.gguf")) == []
+
+
+def test_what_the_gate_found_and_how_near_each_quant_is_stand_in_the_manifest(finished):
+    job, rows = finished
+    report = json.loads((job.out / "manifest.json").read_text())["parity"]
+    assert report["findings"] == [] and report["agreed"]["llama.cpp"] == report["conversations"] == 36
+    assert rows[0].get("kl") is None
+    assert 0 <= rows[1]["kl"] < rows[2]["kl"] < 1 and 0.5 < rows[2]["top"] <= rows[1]["top"] <= 1
+
+
+def test_an_importance_matrix_makes_other_quants(exported, monkeypatch):
+    monkeypatch.setattr(divergence, "MATRIX_CHUNKS", 1)
+    job, fail = exported
+    plain = job.path("Q4_0").read_bytes()
+    assert made(gguf.export(job, ["Q4_0"], fail, imatrix=True)) == ["Q4_0"]
+    assert job.path("Q4_0").read_bytes() != plain and made(gguf.export(job, ["Q4_0"], fail, imatrix=True)) == []
+    assert made(gguf.export(job, ["Q4_0"], fail)) == ["Q4_0"] and job.path("Q4_0").read_bytes() == plain
+
+
+def test_files_from_before_the_gate_are_compared_without_being_made_again(exported):
+    job, fail = exported
+    manifest = json.loads((job.out / "manifest.json").read_text())
+    del manifest["parity"]
+    (job.out / "manifest.json").write_text(json.dumps(manifest))
+    assert made(gguf.export(job, ["Q8_0"], fail)) == []
+    assert json.loads((job.out / "manifest.json").read_text())["parity"]["findings"] == []
+
+
+def test_a_quant_with_another_tokenizer_is_refused(finished, tmp_path):
+    job = finished[0]
+    other = write_toy_gguf(tmp_path / "toy.gguf", template_for())
+    with pytest.raises(CannotRun, match="its tokenizer or chat template is not that of f16"):
+        gguf.proved(job, other, job.path("f16"), None)
+
+
+def test_as_many_quantizations_run_as_memory_and_processors_carry(finished, monkeypatch):
+    import psutil
+
+    f16 = finished[0].path("f16")
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    each = gguf.MEMORY_RATIO * f16.stat().st_size + gguf.MEMORY_BYTES
+    for free, expected in ((0, 1), (2.5 * each, 2), (100 * each, 3)):
+        monkeypatch.setattr(psutil, "virtual_memory", lambda free=free: SimpleNamespace(available=free))
+        assert gguf.at_once(f16, 3) == expected
+
+
+def test_the_forecast_counts_the_merged_folder_or_all_files(finished):
+    job = replace(finished[0], source_bytes=16_000)
+    assert gguf.needed_bytes(job, ["f16"]) == 35_200  # a merged folder beside it
+    assert gguf.needed_bytes(job, ["f16", "Q4_K_M", "Q5_K_M", "Q8_0"]) == 37_000
+    assert gguf.needed_bytes(job, ["Q4_K_M"]) == 5_000
 
 
 def test_a_slow_mount_gets_copies_of_files_made_elsewhere(finished, converted, tmp_path, monkeypatch):
     work, places = tmp_path / "cache" / "work", []
     monkeypatch.setattr(gguf, "is_slow", lambda path: True)
     monkeypatch.setattr(gguf, "cache_folder", lambda *parts: work)
-    monkeypatch.setattr(gguf, "verify", places.append)
+    monkeypatch.setattr(gguf_check, "verify", places.append)
+    monkeypatch.setattr(gguf_check, "verify_parity", lambda path, *_: places.append(path) or {"findings": []})
+    monkeypatch.setattr(gguf, "stays_near", lambda one, other: False)
     job = replace(finished[0], out=tmp_path / "gguf")
     gguf.export(job, ["Q8_0"], lambda folder: None)
     assert [path.parent for path in places] == [work, work] and not work.exists()
+    (job.out / "toolset-test-Q8_0.gguf").unlink()
+    gguf.export(job, ["Q8_0"], lambda folder: pytest.fail("made the source again"))
+    assert places[-1].parent == work, "the f16 file was brought near first"
     assert job.path("Q8_0").read_bytes() == finished[0].path("Q8_0").read_bytes()
 
 
@@ -172,26 +234,65 @@ def test_llama_cpp_tokenizes_as_transformers_does(finished, smollm2):
 def test_the_header_reader_agrees_with_the_gguf_package(tmp_path):
     reader = pytest.importorskip("gguf")
     path = write_toy_gguf(tmp_path / "toy.gguf", template_for("full"))
-    field = reader.GGUFReader(path).get_field(gguf.TEMPLATE_KEY)
-    assert read_text(path, gguf.TEMPLATE_KEY) == field.contents() == template_for("full")
+    field = reader.GGUFReader(path).get_field(gguf_check.TEMPLATE_KEY)
+    assert read_text(path, gguf_check.TEMPLATE_KEY) == field.contents() == template_for("full")
     assert read_text(path, "general.architecture") == "llama" and read_text(path, "no.such.key") is None
+
+
+def test_the_tokenizer_s_digest_hangs_on_tokens_and_template_alone(tmp_path):
+    first = tokenizer_digest(write_toy_gguf(tmp_path / "a.gguf", template_for()))
+    assert tokenizer_digest(write_toy_gguf(tmp_path / "b.gguf", template_for(), broken=True)) == first
+    assert tokenizer_digest(write_toy_gguf(tmp_path / "c.gguf", template_for("full"))) != first
+    assert tokenizer_digest(write_toy_gguf(tmp_path / "d.gguf", template_for(), eos=0)) != first
 
 
 def test_a_file_cut_short_is_refused(llama, tmp_path):
     whole = write_toy_gguf(tmp_path / "toy.gguf", template_for()).read_bytes()
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(CannotRun, match="while loading"):
-        gguf.verify(cut)
+    with pytest.raises(CannotRun, match="while loading .*: the GGUF file is cut short or damaged. Delete it"):
+        gguf_check.verify(cut)
     cut.write_bytes(whole[:100])
     with pytest.raises(CannotRun, match="not a whole GGUF file"):
-        read_text(cut, gguf.TEMPLATE_KEY)
+        read_text(cut, gguf_check.TEMPLATE_KEY)
 
 
 def test_a_model_that_only_generates_nonsense_numbers_is_refused(llama, tmp_path):
-    gguf.verify(write_toy_gguf(tmp_path / "good.gguf", template_for()))
+    gguf_check.verify(write_toy_gguf(tmp_path / "good.gguf", template_for()))
     with pytest.raises(CannotRun, match="generates nothing of worth|does not generate"):
-        gguf.verify(write_toy_gguf(tmp_path / "broken.gguf", template_for(), broken=True))
+        gguf_check.verify(write_toy_gguf(tmp_path / "broken.gguf", template_for(), broken=True))
+
+
+SPOILT = {  # file -> (what is put into it, what is said of it)
+    "config.json": ({"architectures": ["FooForCausalLM"]}, "FooForCausalLM: this llama.cpp does not know"),
+    "tokenizer.json": ({"pre_tokenizer": {"type": "Whitespace"}}, "llama.cpp does not know how this base splits"),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_what_llama_cpp_refuses_to_convert_is_told_in_plain_words(llama, source, tmp_path, name):
+    change, said = SPOILT[name]
+    folder = shutil.copytree(source, tmp_path / "source")
+    content = json.loads((folder / name).read_text(encoding="utf-8")) | change
+    (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    job = gguf.Export("toolset-test", tmp_path, template_for(), {}, 0, folder)
+    with pytest.raises(CannotRun, match=f"convert_hf_to_gguf.py failed: {said}"):
+        gguf.convert(job, folder, tmp_path)
+
+
+def test_a_verdict_is_kept_where_the_cache_can_be_written_and_given_where_it_cannot(llama, tmp_path, monkeypatch):
+    pytest.importorskip("transformers")
+    model = write_toy_gguf(tmp_path / "toy.gguf", template_for())
+    toy_tokenizer(template_for()).save_pretrained(tmp_path / "tokenizer")
+    monkeypatch.setattr(parity, "cases", lambda: cases()[:2])
+    monkeypatch.setattr(gguf_check, "cache_folder", lambda name: tmp_path / name)
+    (tmp_path / "parity").touch()  # no folder can be made there
+    first = gguf_check.verify_parity(model, template_for(), tmp_path / "tokenizer")
+    assert first["conversations"] == 2 and first["findings"] == []
+    (tmp_path / "parity").unlink()
+    assert gguf_check.verify_parity(model, template_for(), tmp_path / "tokenizer") == first
+    monkeypatch.setattr(parity, "check", lambda *_: pytest.fail("checked again"))
+    assert gguf_check.verify_parity(model, template_for(), tmp_path / "tokenizer") == first
 
 
 def test_unknown_types_are_refused_with_a_suggestion(llama):
@@ -200,16 +301,8 @@ def test_unknown_types_are_refused_with_a_suggestion(llama):
         gguf.check_quants(["Q4_K_X"])
 
 
-def test_a_failed_step_is_told_in_its_own_words(tmp_path):
-    job = gguf.Export("toolset-test", tmp_path, "", {}, 0)
-    code = "print('INFO: loading'); print('ERROR: FooForCausalLM is not supported'); print('bye'); raise SystemExit(1)"
-    with pytest.raises(CannotRun, match="converter failed: ERROR: FooForCausalLM is not supported The whole log"):
-        gguf.run_step([sys.executable, "-c", code], job, "converter")
-    assert "bye" in (tmp_path / "export.log").read_text()
-
-
 def test_a_full_disk_is_said_before_the_merge(llama, tmp_path):
-    job = gguf.Export("toolset-test", tmp_path / "gguf", "", {}, 10**18)
+    job = gguf.Export("toolset-test", tmp_path / "gguf", "", {}, 10**18, tmp_path)
     with pytest.raises(CannotRun, match="free, but these GGUF files needs"):
         gguf.export(job, [], lambda folder: pytest.fail("merged"))
 

@@ -107,3 +107,34 @@ def test_a_quantized_base_is_refused(folders, tmp_path):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"quantization_config": {"load_in_4bit": True}}))
     with pytest.raises(CannotRun, match="its weights are quantized"):
         merged_from(folders, tmp_path)
+
+
+def test_4_bit_weights_without_a_gpu_are_refused(monkeypatch):
+    from lib.merge_torch import require_4bit
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(CannotRun, match="merged_4bit needs an NVIDIA GPU"):
+        require_4bit()
+
+
+def test_4_bit_weights_are_nf4_with_the_tokenizer_beside_them(folders, tmp_path, monkeypatch):
+    from lib.merge_torch import to_4bit
+
+    merged, asked = merged_from(folders, tmp_path), {}
+
+    class Quantized:
+        """Stands in for the model that only a GPU can load in 4 bits."""
+
+        def save_pretrained(self, folder):
+            (folder / "model.safetensors").write_bytes(b"4 bits")
+
+    def from_pretrained(folder, **settings):
+        asked.update(settings, folder=folder)
+        return Quantized()
+
+    pytest.importorskip("transformers")
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", from_pretrained)
+    target = to_4bit(merged, tmp_path / "four")
+    config = asked["quantization_config"]
+    assert asked["folder"] == merged and (config.bnb_4bit_quant_type, config.bnb_4bit_use_double_quant) == ("nf4", True)
+    assert (target / "chat_template.jinja").read_text() == "ours" and (target / "model.safetensors").is_file()
