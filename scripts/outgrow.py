@@ -87,7 +87,8 @@ def trl_parts(plan, examples):
     script = (templates.FOLDER / "train_trl.py.txt").read_text(encoding="utf-8")
     if plan.method == "kto":
         return outgrow.preference_rows(examples, plan.config.format), script
-    tokenizer = import_module("lib.tokenizer_torch").load_tokenizer(base_model.fetch(plan.base), plan.template)
+    load = import_module("lib.tokenizer_torch").load_tokenizer
+    tokenizer = load(base_model.fetch(plan.base), plan.template, plan.config.tools_in_prompt)
     rows, _, _ = training_rows.render_rows([("", example) for example in examples], tokenizer, plan.config)
     return outgrow.pretokenized(training_rows.sft_rows(rows, plan.config)), script
 
