@@ -28,7 +28,7 @@ DEFAULT_QUANTS = ("Q4_K_M", "Q5_K_M", "Q8_0")
 PREFERRED = "Q4_K_M"  # what the Modelfile names: the smallest of the three
 F16 = "f16"
 HELD_OUT_CHARACTERS, TRAINING_CHARACTERS = 4_000, 100_000
-# A quantization holds its largest tensor in fp32 and what it becomes; measured on f16 files of .3 to 2 GB.
+# A quantization holds its largest tensor in fp32 and what it becomes: an allowance on the safe side, not measured.
 MEMORY_RATIO, MEMORY_BYTES = 0.4, 300_000_000
 
 
