@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import mlx.core as mx
+from mlx_lm.tuner.trainer import grad_checkpoint
 
 from lib import kto_mlx, sft_mlx
 from lib.model_mlx import add_lora, load_base
@@ -22,6 +23,8 @@ def main(trial: Trial) -> None:
     with tempfile.TemporaryDirectory() as folder:
         job = job_of(trial, Path(folder))
         loop = (sft_mlx if trial.method == "sft" else kto_mlx).make_loop(model, job)
+        if job.config.gradient_checkpointing:
+            grad_checkpoint(model.layers[0])
         for step in range(loop.steps.total):
             loop.advance(step, Watcher(None, trial.method))
     print(json.dumps({"peak": mx.get_peak_memory()}))

@@ -96,4 +96,5 @@ def lines(result: dict) -> list[str]:
     for one in result["trials"]:
         measured = "too much" if one["peak"] is None else f"{one['peak']:.2f}"
         shown.append(f"{one['batch']:>6}{one['predicted']:>12.2f}{measured:>12}")
-    return [*shown, f"measured / predicted: {result['factor']:.2f}; may be taken: {result['budget']:.2f} GiB"]
+    corrected = f'make fit FIT_ARGS="--factor {result["factor"]:.2f}"'
+    return [*shown, f"measured / predicted: {result['factor']:.2f} ({corrected}); room: {result['budget']:.2f} GiB"]

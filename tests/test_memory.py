@@ -145,6 +145,8 @@ def test_fit_needs_nothing_but_a_config(tmp_path):
         assert word in answer.output
     answer = CliRunner().invoke(fit, ["--size", "7b", "--json", "--memory", "12"])
     card = json.loads(answer.output)[0]
+    twice = json.loads(CliRunner().invoke(fit, ["--size", "7b", "--json", "--memory", "12", "--factor", "2"]).output)[0]
+    assert twice["total"] == pytest.approx(2 * card["total"]) and twice["longest_row"] < card["longest_row"]
     assert card["place"] == "12 GB card" and card["total"] == pytest.approx(sum(card["parts"].values()))
     assert card["flags"] and not card["fits"]
 
