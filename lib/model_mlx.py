@@ -123,6 +123,9 @@ def write_adapter(model, folder: Path) -> None:
 
 def save_adapter(model, tokenizer, folder: Path) -> None:
     """Write adapter and tokenizer (with its chat template) to folder, whole or not at all."""
-    with whole_folder(folder) as part:
-        write_adapter(model, part)
-        tokenizer.save_pretrained(part)
+    try:
+        with whole_folder(folder) as part:
+            write_adapter(model, part)
+            tokenizer.save_pretrained(part)
+    except (OSError, RuntimeError) as error:  # MLX has an error of its own for a full disk
+        raise CannotRun(f"{folder}: cannot be written ({error}). Free some disk, then RESUME=1.") from error

@@ -102,7 +102,11 @@ def save_adapter(model, tokenizer, folder: Path, state: dict | None = None) -> N
 
     state: the weights, where the model itself has only shards of them.
     """
-    if is_first():
+    if not is_first():
+        return
+    try:
         with whole_folder(folder) as part:
             model.save_pretrained(part, selected_adapters=["default"], state_dict=state)
             tokenizer.save_pretrained(part)
+    except (OSError, SafetensorError) as error:  # safetensors has an error of its own for a full disk
+        raise CannotRun(f"{folder}: cannot be written ({error}). Free some disk, then RESUME=1.") from error

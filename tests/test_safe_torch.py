@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from peft import PeftModel
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
@@ -290,6 +292,28 @@ def test_a_folder_that_cannot_be_written_to_is_a_sentence(place, run, tmp_path, 
     monkeypatch.setattr("lib.runs.create.__defaults__", (tmp_path / "runs",))
     answer = run(sft, place / "sft.jsonl", *FLAGS)
     assert (answer.exit_code, "a run's folder cannot be made" in answer.output) == (2, True), answer.output
+
+
+def test_a_disk_that_is_full_at_the_end_costs_no_step(place, run, monkeypatch):
+    real = PeftModel.save_pretrained
+
+    def full(self, folder, *arguments, **settings):
+        if "final_model" in str(folder):
+            raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+        return real(self, folder, *arguments, **settings)
+
+    monkeypatch.setattr(PeftModel, "save_pretrained", full)
+    before = set((place / "runs").iterdir()) if (place / "runs").exists() else set()
+    flags = [place / "sft.jsonl", *FLAGS, "--epochs", "2", "--seed", "99"]
+    answer = run(sft, *flags)
+    (folder,) = set((place / "runs").iterdir()) - before
+    assert (answer.exit_code, "Free some disk, then RESUME=1" in answer.output) == (2, True), answer.output
+    assert not list(folder.glob("final_model*")) and not (folder / "done.json").exists()
+    monkeypatch.setattr(PeftModel, "save_pretrained", real)
+    steps = len(rows_of(folder))
+    answer = run(sft, *flags, "--resume")
+    assert answer.exit_code == 0 and answer.stdout.strip() == str(folder), answer.output
+    assert len(rows_of(folder)) == steps and json.loads((folder / "done.json").read_text())["steps"] == steps
 
 
 def test_a_probe_takes_real_steps_and_says_how_right_the_forecast_is(place):
