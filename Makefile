@@ -43,7 +43,7 @@ $(if $(METHOD),$(call one-of,METHOD,merged_16bit merged_4bit lora))
 # What `make test-api` runs: all that touches trl, transformers, peft, datasets or the hub, but for the comparison with
 # stock trl, whose 1.15 cannot train without Triton.
 API_TESTS ?= tests/test_cuda_api.py tests/test_training.py tests/test_fast_torch.py tests/test_rendering.py tests/test_merge.py \
-  tests/test_base_model.py tests/test_upload.py
+  tests/test_base_model.py tests/test_upload.py tests/test_resume.py tests/test_safe_torch.py
 
 # $(call needed,NAME) stops when a setting that the target cannot do without is empty.
 needed = $(or $($1),$(error $@ needs $1: make $@ $1=...))
