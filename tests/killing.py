@@ -54,12 +54,18 @@ class Trainings:
         rng = random.Random(f"{self.platform} {method}")
         for _ in range(kills):
             pid = self.start(method, root, *arguments, *(["--resume"] if newest(root, method) else []))
-            wanted, deadline = last_step(newest(root, method)) + rng.randint(0, 4), time.monotonic() + SECONDS
-            while last_step(newest(root, method)) < wanted and time.monotonic() < deadline:
-                time.sleep(0.005)
+            wanted = last_step(newest(root, method)) + rng.randint(0, 4)
+            wait_for_step(root, method, wanted)
             time.sleep(rng.random() * (0.1 if wanted else 1.5))  # anywhere in a step, a save, or the start
             os.kill(pid, signal.SIGKILL)
             assert self.wait() == -signal.SIGKILL, self.output.read_text()
+
+
+def wait_for_step(root: Path, method: str, step: int) -> None:
+    """Until the newest run has logged this step."""
+    deadline = time.monotonic() + SECONDS
+    while last_step(newest(root, method)) < step and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 def newest(root: Path, method: str) -> Path | None:

@@ -1,11 +1,7 @@
 """Whole trainings on MLX through the real scripts: the files they leave, mlx-lm's commands, kills, resume, refusals."""
 
 import json
-import random
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -35,7 +31,6 @@ def place(tmp_path_factory):
     write_rows(folder / "sft.jsonl", (call_row(i) for i in range(24)))
     short = [row(f"Add note {i}{'!' * i}", f"Done {i}.", i % 2 == 0) for i in range(24)]
     write_rows(folder / "kto.jsonl", short[:16])
-    write_rows(folder / "short.jsonl", [item | {"label": True} for item in short])
     return folder
 
 
@@ -193,70 +188,3 @@ def test_a_board_gets_every_row(place, monkeypatch):
     monkeypatch.setitem(sys.modules, "trackio", None)
     result = run(sft, place, monkeypatch, place / "sft.jsonl", *SHORT, "--report-to", "trackio")
     assert (result.exit_code, "not installed" in result.output) == (2, True), result.output
-
-
-LONG = [*FLAGS, "--epochs", "4", "--save-every", "3", "--log-every", "2", "--eval-fraction", "0"]
-LONG += ["--lora-dropout", "0.1", "--rows-per-tool", "0"]
-STOPS = ((signal.SIGKILL, 4), (signal.SIGINT, 9), (signal.SIGKILL, 15))  # what, and behind which step
-
-
-def start(place, root, *arguments):
-    """The SFT script in a process of its own, its runs in a folder of their own."""
-    code = (
-        "import sys, lib.runs, pathlib; root = pathlib.Path(sys.argv.pop(1));"
-        "lib.runs.create.__defaults__ = (root,); lib.runs.newest.__defaults__ = (None, None, True, root);"
-        "from scripts.sft import main; main()"
-    )
-    words = [sys.executable, "-c", code, root, place / "short.jsonl", "--model", place / "model", "--platform", "mlx"]
-    return subprocess.Popen(
-        list(map(str, [*words, *arguments])), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-def stop_behind(process, root, step, number):
-    """Send the signal once the run's log has reached the step; (the run's folder, exit code, output)."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        log = next(root.glob("*/logs/training_latest.jsonl"), None)
-        if log is not None and any(row["step"] >= step for row in rows_of(log.parent.parent)):
-            break
-        time.sleep(0.01)
-    time.sleep(random.Random(step).random() * 0.1)  # anywhere in a step, or in a save
-    assert process.poll() is None, process.communicate()[0]
-    process.send_signal(number)
-    output, _ = process.communicate(timeout=120)
-    return log.parent.parent, process.returncode, output
-
-
-def damage_newest(folder):
-    """Cut the newest checkpoint's optimizer in half; the checkpoint's folder."""
-    newest = max((folder / "checkpoints").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    data = (newest / "optimizer.safetensors").read_bytes()
-    (newest / "optimizer.safetensors").write_bytes(data[: len(data) // 2])
-    return newest
-
-
-def test_killed_stopped_and_damaged_the_losses_are_those_of_an_uninterrupted_run(place, monkeypatch):
-    """One log, each step once, every value as if nothing had happened; dropout is on, so its draws must be the same."""
-    root, damaged = place / "killed", None
-    for number, step in STOPS:
-        process = start(place, root, *LONG, *(["--resume"] if root.is_dir() else []))
-        folder, code, output = stop_behind(process, root, step, number)
-        assert code == (130 if number == signal.SIGINT else -signal.SIGKILL), output
-        if number == signal.SIGINT:
-            assert "RESUME=1" in output and not (folder / "done.json").exists()
-            damaged = damage_newest(folder)
-    process = start(place, root, *LONG, "--resume")
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    assert not damaged.exists() or (folder / damaged.name.replace("checkpoint", "checkpoints/broken")).exists()
-    whole = run(sft, place, monkeypatch, place / "short.jsonl", *LONG)
-    assert whole.exit_code == 0, whole.output
-    found, wanted = rows_of(folder), rows_of(Path(whole.stdout.strip()))
-    assert [row["step"] for row in found] == [row["step"] for row in wanted] == [1, *range(2, 25, 2)]
-    for mine, other in zip(found, wanted, strict=True):
-        for name in ("loss", "grad_norm", "learning_rate", "mean_token_accuracy", "epoch"):
-            assert mine[name] == pytest.approx(other[name], abs=1e-6), (mine["step"], name)
-    assert (folder / "done.json").is_file() and len(list((folder / "checkpoints").glob("checkpoint-*"))) == 2
-    weights = [mx.load(str(path / "final_model/adapters.safetensors")) for path in (folder, Path(whole.stdout.strip()))]
-    assert max(mx.abs(weights[0][name] - weights[1][name]).max().item() for name in weights[0]) <= 1e-6

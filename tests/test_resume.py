@@ -11,11 +11,13 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from lib import runs
+from lib.checkpoints import checkpoints, step_of
 from lib.config import load_config, load_size
 from lib.errors import CannotRun
 from lib.jsonl import write_rows
 from lib.resumption import base_digest, changes
-from tests.killing import Trainings, figures_of, last_step, newest, rows_of
+from tests.killing import Trainings, figures_of, newest, rows_of, wait_for_step
 from tests.tiny_model import call_row, row, write_tiny_model
 
 # Saves and log rows do not fall together, steps have two micro-batches and epochs a shorter last one; dropout draws.
@@ -44,6 +46,14 @@ def trainings(place):
 def whole(place, trainings):
     """An SFT run that nobody disturbed."""
     return trainings.finish("sft", place / "whole", place / "sft.jsonl", *SFT)
+
+
+def unfinished_copy(run: Path, root: Path) -> Path:
+    """A copy of a run in a folder of its own, as if it had been killed before its last file."""
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(run, root / run.name, symlinks=True)
+    (root / run.name / "done.json").unlink()
+    return root / run.name
 
 
 def assert_same(run: Path, other: Path):
@@ -80,10 +90,7 @@ def test_kto_killed_four_times_ends_as_if_left_alone(place, trainings, whole):
 
 @pytest.mark.parametrize("name", ["optimizer.pt", "adapter_model.safetensors", "meter-0.json"])
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken(place, trainings, whole, name):
-    run = place / "damaged" / whole.name
-    shutil.rmtree(run.parent, ignore_errors=True)
-    shutil.copytree(whole, run)
-    (run / "done.json").unlink()
+    run = unfinished_copy(whole, place / "damaged")
     last = max((run / "checkpoints").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     data = (last / name).read_bytes()
     (last / name).write_bytes(data[: len(data) // 2])
@@ -93,13 +100,11 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken(place, tr
     assert_same(run, whole)
 
 
-@pytest.mark.parametrize("lost", [("done.json",), ("done.json", "final_model")])
+@pytest.mark.parametrize("lost", [(), ("final_model",)])
 def test_killed_behind_the_last_step_the_end_is_made_up_for(place, trainings, whole, lost):
-    run = place / "late" / whole.name
-    shutil.rmtree(run.parent, ignore_errors=True)
-    shutil.copytree(whole, run)
+    run = unfinished_copy(whole, place / "late")
     for name in lost:
-        (shutil.rmtree if (run / name).is_dir() else Path.unlink)(run / name)
+        shutil.rmtree(run / name)
     assert trainings.finish("sft", run.parent, place / "sft.jsonl", *SFT, "--resume") == run
     assert_same(run, whole)
 
@@ -117,18 +122,25 @@ def test_resume_without_anything_to_resume_starts(place, trainings):
     assert trainings.wait() == 0 and "was interrupted: starting a new one" in trainings.output.read_text()
 
 
-def test_two_trainings_do_not_share_a_folder(place, trainings):
-    root = place / "shared"
-    trainings.start("sft", root, place / "sft.jsonl", *SFT, "--epochs", "200")
-    while last_step(newest(root, "sft")) < 2:
-        pass
-    pid = int((newest(root, "sft") / "lock").read_text())
-    with Trainings("cpu", place) as second:
-        second.start("sft", root, place / "sft.jsonl", *SFT, "--epochs", "200", "--resume")
-        assert second.wait() == 2
-        assert f"process {pid} is training in it" in second.output.read_text()
+def test_ctrl_c_finishes_the_step_saves_it_and_ends_with_130(place, trainings, whole):
+    root = place / "stopped"
+    pid = trainings.start("sft", root, place / "sft.jsonl", *SFT)
+    wait_for_step(root, "sft", 5)
     os.kill(pid, signal.SIGINT)
-    assert trainings.wait() == 130
+    assert trainings.wait() == 130, trainings.output.read_text()
+    run, words = newest(root, "sft"), trainings.output.read_text()
+    assert "Stopping after this step" in words and "make sft RESUME=1" in words and "Traceback" not in words
+    assert step_of(checkpoints(run)[0]) >= 5 and not (run / "done.json").exists() and not (run / "lock").exists()
+    assert trainings.finish("sft", root, place / "sft.jsonl", *SFT, "--resume") == run
+    assert_same(run, whole)
+
+
+def test_two_trainings_do_not_share_a_folder(place, trainings, whole):
+    run = unfinished_copy(whole, place / "shared")
+    with runs.Lock(run):
+        trainings.start("sft", run.parent, place / "sft.jsonl", *SFT, "--resume")
+        assert trainings.wait() == 2
+    assert f"{run}: process {os.getpid()} is training in it. Wait, or stop it." in trainings.output.read_text()
 
 
 @pytest.mark.parametrize("largest", [100_000, 300_000], ids=["the adapter", "the optimizer"])
@@ -171,9 +183,7 @@ def test_what_has_changed_is_said_in_plain_words(changed, said):
 
 
 def test_changed_data_is_refused(place, trainings, whole, tmp_path):
-    run = tmp_path / "runs" / whole.name
-    shutil.copytree(whole, run)
-    (run / "done.json").unlink()
+    run = unfinished_copy(whole, tmp_path / "runs")
     manifest = yaml.safe_load((run / "config.yaml").read_text())
     manifest["data"] = dict.fromkeys(manifest["data"], "another")
     (run / "config.yaml").write_text(yaml.safe_dump(manifest))
@@ -189,8 +199,6 @@ def test_other_weights_of_the_same_shape_are_another_base(place, tmp_path):
 
 
 def test_read_only_output_is_a_sentence(tmp_path):
-    from lib import runs
-
     (tmp_path / "runs").write_text("a file where the folder should be")
     with pytest.raises(CannotRun, match="a run's folder cannot be made"):
         runs.create("sft", "tiny", {}, tmp_path / "runs")

@@ -1,6 +1,8 @@
 """Exact resume on MLX: killed anywhere, a training goes on within 1e-6; a full disk, a full memory, an early stop."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from lib.training_mlx import resume
 from lib.watching import Watcher
 from tests import mlx_support as support
 from tests import training_jobs
-from tests.killing import CLOCK, Trainings, newest, rows_of
+from tests.killing import CLOCK, Trainings, newest, rows_of, wait_for_step
 from tests.tiny_model import row
 
 FLAGS = ["--batch-size", "3", "--grad-accumulation", "2", "--log-every", "2", "--save-every", "3"]
@@ -73,6 +75,23 @@ def test_kto_killed_four_times_ends_as_if_left_alone(place, trainings, whole):
     run = trainings.finish("kto", place / "kto-killed", *flags, "--resume")
     assert_same(run, alone)
     assert any(entry["kl"] > 0 for entry in rows_of(run))
+
+
+def test_ctrl_c_and_then_a_damaged_checkpoint(place, trainings, whole):
+    root = place / "stopped"
+    pid = trainings.start("sft", root, place / "sft.jsonl", *SFT)
+    wait_for_step(root, "sft", 5)
+    os.kill(pid, signal.SIGINT)
+    assert trainings.wait() == 130, trainings.output.read_text()
+    assert "make sft RESUME=1" in trainings.output.read_text()
+    run = newest(root, "sft")
+    last = max((run / "checkpoints").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    data = (last / "optimizer.safetensors").read_bytes()
+    (last / "optimizer.safetensors").write_bytes(data[: len(data) // 2])
+    assert trainings.finish("sft", root, place / "sft.jsonl", *SFT, "--resume") == run
+    assert "optimizer.safetensors is not what was written); going back" in trainings.output.read_text()
+    assert last.with_name(last.name.replace("checkpoint", "broken")).is_dir()
+    assert_same(run, whole)
 
 
 @pytest.mark.parametrize("largest", [100_000, 300_000], ids=["the adapter", "the optimizer"])

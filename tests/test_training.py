@@ -1,10 +1,6 @@
 """Whole trainings of a two-layer model through the real scripts: SFT, KTO from it, stops, resume, refusals."""
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -170,54 +166,6 @@ def test_bad_input_ends_in_a_sentence(place, monkeypatch, arguments, said):
     result = run(sft, place, monkeypatch, *arguments, *FLAGS)
     assert (result.exit_code, said in result.output) == (2, True), result.output
     assert "Traceback" not in result.output
-
-
-def start(place, *arguments):
-    """The SFT script in a process of its own, in a folder of its own."""
-    code = (
-        "import sys, lib.runs, pathlib; root = pathlib.Path(sys.argv.pop(1));"
-        "lib.runs.create.__defaults__ = (root,); lib.runs.newest.__defaults__ = (None, None, True, root);"
-        "from scripts.sft import main; main()"
-    )
-    command = [
-        sys.executable,
-        "-c",
-        code,
-        place / "stopped",
-        place / "sft.jsonl",
-        "--model",
-        place / "model",
-        *arguments,
-    ]
-    return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def test_ctrl_c_finishes_the_step_and_resume_reaches_the_same_losses(place):
-    flags = [*FLAGS, "--epochs", "16", "--batch-size", "8", "--grad-accumulation", "1", "--eval-fraction", "0"]
-    process = start(place, *flags)
-    log, deadline = None, time.monotonic() + 120
-    while time.monotonic() < deadline:
-        log = next((place / "stopped").glob("*/logs/training_latest.jsonl"), None) if log is None else log
-        if log is not None and len(log.read_text().splitlines()) >= 5:
-            break
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 130, output
-    assert "RESUME=1" in output
-    folder = log.parent.parent
-    reached = rows_of(folder)[-1]["step"]
-    assert 5 <= reached < 48
-    assert (folder / f"checkpoints/checkpoint-{reached}").is_dir() and not (folder / "done.json").exists()
-    resumed = start(place, *flags, "--resume")
-    output, _ = resumed.communicate(timeout=300)
-    assert resumed.returncode == 0, output
-    plain = start(place, *flags)
-    output, _ = plain.communicate(timeout=300)
-    assert plain.returncode == 0, output
-    other = next(path for path in (place / "stopped").iterdir() if path != folder)
-    assert [row["step"] for row in rows_of(folder)] == list(range(1, 49))
-    assert [row["loss"] for row in rows_of(folder)] == [row["loss"] for row in rows_of(other)]
 
 
 def test_resume_is_refused_when_a_setting_changed(place, monkeypatch):
