@@ -23,6 +23,9 @@ ATTENTION_BLOCK, ATTENTION_LONGEST = 128, 1024  # lib/fast_torch keeps probabili
 # Python, PyTorch, transformers, trl, peft and their threads (measured: scripts/bench_memory); CUDA's context and
 # cuBLAS' workspace; MLX alone.
 RUNTIME = {"cpu": 0.75 * GB, "cuda": 0.75 * GB, "mlx": 0.4 * GB}
+# With checkpointing one layer is computed anew at a time; on the CPU its gradients, fp32 copies and what the allocator
+# keeps of them come to three times its own values (measured: scripts/bench_memory).
+LIVE_LAYERS = {"cpu": 4.0, "cuda": 1.0, "mlx": 1.0}
 SLACK = {"cpu": 0.04, "cuda": 0.05, "mlx": 0.05}  # of the rest: blocks that fit nothing else
 
 
@@ -157,7 +160,9 @@ def forecast(shape: Shape, plan: Plan) -> dict[str, float]:
     optimizer = {"fp32": 8.0, "8bit": 2.0, "bf16": 4.0}[plan.adapter]
     layer, attention = layer_bytes(shape, plan), attention_bytes(shape, plan)
     kept = shape.layers * (2 * tokens * shape.hidden if plan.checkpointing else layer)
-    live = layer if plan.checkpointing else 2 * tokens * (3 * shape.ffn * shape.active_experts + 3 * shape.hidden)
+    live = 2 * tokens * (3 * shape.ffn * shape.active_experts + 3 * shape.hidden)  # gradients on their way
+    if plan.checkpointing:
+        live = LIVE_LAYERS[plan.platform] * layer
     logits = tokens * FULL_HEAD_BYTES if not plan.chunked_head else HEAD_ROWS[plan.platform] * HEAD_BYTES
     unpacked = max(2 * m * n for m, n in shape.linears) if plan.weights not in ("bf16",) else 0
     parts = {
@@ -165,7 +170,7 @@ def forecast(shape: Shape, plan: Plan) -> dict[str, float]:
         "LoRA and its gradients": adapter * (ADAPTER_BYTES[plan.adapter] - optimizer),
         "optimizer": adapter * optimizer,
         "activations": kept + live,
-        "attention": attention * (1 if plan.checkpointing else shape.layers),
+        "attention": attention * (LIVE_LAYERS[plan.platform] if plan.checkpointing else shape.layers),
         "logits": logits * shape.vocabulary,
         "a layer unpacked": unpacked,
     }

@@ -94,12 +94,14 @@ class SafeMixin:
             return super().training_step(model, inputs, num_items_in_batch)
         rows, whole = len(inputs["input_ids"]), self.current_gradient_accumulation_steps
         total = 0.0
-        for part in cut(range(rows), self.pieces, self.least_rows):
-            # Trainer divides by this where a loss is a mean; one that is divided by all label tokens needs no weight.
-            self.current_gradient_accumulation_steps = whole * rows / len(part)
-            rest = {name: value[part[0] : part[-1] + 1] for name, value in inputs.items()}
-            total = total + super().training_step(model, rest, num_items_in_batch)
-        self.current_gradient_accumulation_steps = whole
+        try:
+            for part in cut(range(rows), self.pieces, self.least_rows):
+                # Trainer divides a mean loss by this; one over all label tokens of the step needs no weight.
+                self.current_gradient_accumulation_steps = whole * rows / len(part)
+                own = {name: value[part[0] : part[-1] + 1] for name, value in inputs.items()}
+                total = total + super().training_step(model, own, num_items_in_batch)
+        finally:
+            self.current_gradient_accumulation_steps = whole
         return total
 
     def halve(self) -> None:
