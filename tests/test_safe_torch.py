@@ -154,6 +154,32 @@ def test_kto_keeps_two_rows_for_its_kl(place, run, sft_run, monkeypatch):
     assert len(rows_of(Path(answer.stdout.strip()))) == 6
 
 
+def test_a_loss_that_is_a_mean_over_rows_stays_one_in_parts(place, tmp_path, monkeypatch):
+    """KTO without a KL, nine rows in parts of two and three: each part counts by its rows."""
+    from lib import kto_torch
+    from tests import training_jobs
+
+    real = kto_torch.row_logps
+
+    def train(folder, most):
+        def narrow(model, ids, labels):
+            if torch.is_grad_enabled() and len(ids) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return real(model, ids, labels)
+
+        settings = {"loss_type": "apo_zero_unpaired", "batch_size": 8, "grad_accumulation": 1, "epochs": 4.0}
+        job = training_jobs.make_job("kto", place / "model", folder, dtype="float32", **settings)
+        trainer = kto_torch.make_trainer(training_jobs.torch_model(place / "model"), job.tokenizer, job)
+        monkeypatch.setattr(kto_torch, "row_logps", narrow)
+        trainer.train()
+        return trainer, [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+    (whole, wanted), (cut, found) = train(tmp_path / "whole", 9), train(tmp_path / "cut", 3)
+    assert (whole.pieces, cut.pieces) == (1, 4) and len(found) == 4
+    assert found == pytest.approx(wanted, abs=1e-6) and wanted[0] != pytest.approx(wanted[-1], abs=1e-3)
+    assert closest(cut.model, whole.model) < 1e-5
+
+
 @pytest.mark.parametrize(
     "error, full",
     [
