@@ -20,13 +20,15 @@ HEAD_ROWS = {"cpu": 256, "cuda": 256, "mlx": 1024}  # lib/loss_torch.CHUNK and l
 HEAD_BYTES = 12  # a logit: bf16, its fp32 copy, log-softmax, its gradient in bf16
 FULL_HEAD_BYTES = 10  # a logit where all exist at once: bf16, fp32, the gradient
 ATTENTION_BLOCK, ATTENTION_LONGEST = 128, 1024  # lib/fast_torch keeps probabilities up to this length
-# Python, PyTorch, transformers, trl, peft and their threads (measured: scripts/bench_memory); CUDA's context and
-# cuBLAS' workspace; MLX alone.
-RUNTIME = {"cpu": 0.75 * GB, "cuda": 0.75 * GB, "mlx": 0.4 * GB}
-# With checkpointing one layer is computed anew at a time; on the CPU its gradients, fp32 copies and what the allocator
-# keeps of them come to three times its own values (measured: scripts/bench_memory).
-LIVE_LAYERS = {"cpu": 4.0, "cuda": 1.0, "mlx": 1.0}
-SLACK = {"cpu": 0.04, "cuda": 0.05, "mlx": 0.05}  # of the rest: blocks that fit nothing else
+# Python with PyTorch, transformers, trl and peft (measured: scripts/bench_memory); CUDA's context and cuBLAS'
+# workspace; Python with MLX.
+RUNTIME = {"cpu": 0.48 * GB, "cuda": 0.75 * GB, "mlx": 0.4 * GB}
+# With checkpointing one layer is computed anew at a time; its gradients and fp32 copies on their way, and what the
+# allocator keeps of them, come to so many times its own values. CPU: scripts/bench_memory; MLX: on Linux, mlx[cpu].
+LIVE_LAYERS = {"cpu": 4.3, "cuda": 1.0, "mlx": 1.5}
+SLACK = {"cpu": 0.15, "cuda": 0.05, "mlx": 0.05}  # of the rest: blocks that fit nothing else
+# mlx-lm's LoRA layers multiply in fp32 and keep what they multiply; its attention keeps scores and probabilities.
+MLX_LAYER, MLX_PROBABILITY = 2.3, 4.3
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,8 @@ def layer_bytes(shape: Shape, plan: Plan) -> float:
     ffn = shape.ffn * shape.active_experts
     if plan.platform == "cpu":  # what lib/fast_torch saves: two norms, q k v and their products, the gated layer
         return 2 * (4 * h + 3 * q + 2 * kv + 4 * ffn + plan.rank * len(shape.linears)) * plan.batch * plan.length
-    return 2 * (8 * h + q + 2 * kv + 4 * ffn) * plan.batch * plan.length
+    wider = MLX_LAYER if plan.platform == "mlx" else 1.0
+    return wider * 2 * (8 * h + q + 2 * kv + 4 * ffn) * plan.batch * plan.length
 
 
 def attention_bytes(shape: Shape, plan: Plan) -> float:
@@ -147,7 +150,7 @@ def attention_bytes(shape: Shape, plan: Plan) -> float:
     if plan.platform == "cpu" and length <= ATTENTION_LONGEST:
         return 2 * plan.batch * shape.heads * length * (length + ATTENTION_BLOCK) / 2
     if plan.platform == "mlx":
-        return 2 * plan.batch * shape.heads * length * length
+        return MLX_PROBABILITY * plan.batch * shape.heads * length * length
     return 0.0
 
 
@@ -163,7 +166,8 @@ def forecast(shape: Shape, plan: Plan) -> dict[str, float]:
     live = 2 * tokens * (3 * shape.ffn * shape.active_experts + 3 * shape.hidden)  # gradients on their way
     if plan.checkpointing:
         live = LIVE_LAYERS[plan.platform] * layer
-    logits = tokens * FULL_HEAD_BYTES if not plan.chunked_head else HEAD_ROWS[plan.platform] * HEAD_BYTES
+    rows = min(HEAD_ROWS[plan.platform], tokens)
+    logits = rows * HEAD_BYTES if plan.chunked_head else tokens * FULL_HEAD_BYTES
     unpacked = max(2 * m * n for m, n in shape.linears) if plan.weights not in ("bf16",) else 0
     parts = {
         "weights": shape.block_parameters * per_weight + shape.other_parameters * others,

@@ -11,6 +11,7 @@ import mlx.core as mx
 from mlx_lm.tuner.trainer import grad_checkpoint
 
 from lib import kto_mlx, sft_mlx
+from lib.memory import RUNTIME
 from lib.model_mlx import add_lora, load_base
 from lib.trial_rows import adapter_config, job_of
 from lib.trials import Trial
@@ -18,7 +19,7 @@ from lib.watching import Watcher
 
 
 def main(trial: Trial) -> None:
-    """Print {"peak": bytes}: MLX's peak, without the interpreter's own."""
+    """Print {"peak": bytes}: MLX's peak, and what the interpreter takes beside it."""
     model = add_lora(load_base(Path(trial.base)), adapter_config(trial))
     with tempfile.TemporaryDirectory() as folder:
         job = job_of(trial, Path(folder))
@@ -27,7 +28,7 @@ def main(trial: Trial) -> None:
             grad_checkpoint(model.layers[0])
         for step in range(loop.steps.total):
             loop.advance(step, Watcher(None, trial.method))
-    print(json.dumps({"peak": mx.get_peak_memory()}))
+    print(json.dumps({"peak": mx.get_peak_memory() + RUNTIME["mlx"]}))
 
 
 if __name__ == "__main__":

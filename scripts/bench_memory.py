@@ -20,6 +20,7 @@ LIMIT = 0.15
 CASES = (  # method, batch, length, checkpointing
     ("sft", 4, 512, False),
     ("sft", 1, 2048, False),
+    ("sft", 2, 2048, True),
     ("sft", 8, 1024, True),
     ("kto", 4, 768, False),
 )

@@ -44,6 +44,25 @@ def test_published_gpu_peaks_are_met_within_a_fifth(shape, plan, measured, left_
     assert sum(value for name, value in parts.items() if name not in left_out) == pytest.approx(measured, rel=0.2)
 
 
+# Peak RSS of SmolLM2-135M with the tiny recipe's adapter, two cores, as `python -m scripts.bench_memory` measures it.
+MEASURED = [
+    ("sft", 1, 64, False, 0.948),
+    ("sft", 4, 512, False, 2.95),
+    ("sft", 1, 2048, False, 2.48),
+    ("sft", 4, 512, True, 1.362),
+    ("sft", 2, 2048, True, 1.708),
+    ("sft", 8, 1024, True, 2.58),
+    ("kto", 4, 768, False, 4.20),
+]
+
+
+@pytest.mark.parametrize("method, batch, length, checkpointing, measured", MEASURED)
+def test_peaks_measured_on_the_cpu_are_met_within_fifteen_percent(method, batch, length, checkpointing, measured):
+    config, _ = load_config(method, load_size("tiny", "cpu", method), {"batch_size": batch, "max_length": length})
+    plan = plan_of(shape_of("SmolLM2-135M-Instruct"), "cpu", replace(config, gradient_checkpointing=checkpointing))
+    assert total(shape_of("SmolLM2-135M-Instruct"), plan) / GIB == pytest.approx(measured, rel=0.15)
+
+
 def test_parameters_are_those_of_the_models():
     assert LLAMA_8B.parameters == pytest.approx(8.03e9, rel=1e-3)
     assert QWEN_4B.parameters == pytest.approx(4.02e9, rel=2e-3)
