@@ -77,7 +77,8 @@ def opened(source: Source, form: str) -> Iterator:
     else:
         base = importlib.import_module("lib.base_model").fetch(manifest["base"])
         model = answer_torch.Model(base, source.place, manifest["platform"])
-    yield LocalModel(model, importlib.import_module("lib.training").tools_for(manifest["settings"]["tools_in_prompt"]))
+    tools = importlib.import_module("lib.training_rows").tools_for(manifest["settings"]["tools_in_prompt"])
+    yield LocalModel(model, tools)
 
 
 def ask(question: str, source: Source, form: str, fixture: dict, sampling: Sampling) -> dict:

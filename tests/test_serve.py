@@ -170,7 +170,7 @@ def test_a_modelfile_reads_back_as_it_was_meant():
     stops = ("<|im_end|>", "\nResult:")
     found = values_of(desktop.modelfile("toolset", "toolset-Q4_K_M.gguf", template_for("names"), stops))
     assert found[0] == ("FROM", "./toolset-Q4_K_M.gguf")
-    assert [value for name, value in found if name == "PARAMETER stop"] == list(stops)
+    assert [value for name, value in found if name == "PARAMETER stop"] == [*stops, "<|im_start|>"]
     template = dict(found)["TEMPLATE"]
     assert ".Tools" in template and ".ToolCalls" in template and template.endswith("assistant\n")
     assert dict(found)["PARAMETER temperature"] == "0"
