@@ -113,6 +113,15 @@ class SafeMixin:
         say_smaller(self.state.global_step + 1, self.config, self.pieces, self.least_rows)
 
     # ------------------------------------------------------- checkpoints
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        """The checkpoint's adapter too, where a reference's lies beside it: transformers 5.17 loads that one alone."""
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        model = model or self.model
+        if len(getattr(model, "peft_config", ())) > 1:
+            model.load_adapter(resume_from_checkpoint, "default", is_trainable=True)
+            model.set_adapter("default")
+
     def _get_output_dir(self, trial=None):
         return str(self.part) if self.part else super()._get_output_dir(trial)
 
