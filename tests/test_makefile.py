@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,7 @@ def house(tmp_path):
     def run(*arguments, **environment):
         calls = tmp_path / "calls"
         calls.unlink(missing_ok=True)
+        time.sleep(0.02)  # two files written within one tick of the kernel's clock look equally old to make
         answer = make("PYTHON=./tool", "PLATFORM=cpu", *arguments, folder=tmp_path, **environment)
         lines = calls.read_text().splitlines() if calls.exists() else []
         return answer, [line.split()[1].removeprefix("scripts.") for line in lines]
