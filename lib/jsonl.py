@@ -99,6 +99,17 @@ def write_text(path, text: str) -> None:
         handle.write(text)
 
 
+def read_object(path, advice: str) -> dict:
+    """The JSON object that a file holds; CannotRun, with the advice, when it is cut, no JSON or no object."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CannotRun(f"{path}: not JSON ({error}). {advice}") from error
+    if not isinstance(found, dict):
+        raise CannotRun(f"{path}: holds no object. {advice}")
+    return found
+
+
 def write_json(path, obj) -> None:
     """Write obj as indented JSON, whole or not at all."""
     write_text(path, json.dumps(obj, ensure_ascii=False, indent=1) + "\n")

@@ -13,10 +13,12 @@ from pathlib import Path
 from lib.disk import sha256, size_text
 from lib.errors import CannotRun
 from lib.gguf_source import ADAPTERS
+from lib.jsonl import read_object
 from lib.runs import RUNS, is_finished, read_done, read_manifest
 
 MANIFEST, RECORD, RESULTS = "manifest.json", "lineage.json", "results.json"
 MANIFESTS = ("runs/*/*/manifest.json", "build/*/*/manifest.json")  # where a file that was moved away is looked up
+ADVICE = "That is not a manifest; make the files anew: make gguf."
 CHANGES = "+changes"  # behind a commit whose files were changed
 
 
@@ -64,7 +66,7 @@ def of_made(place: Path, home: Path) -> list[Link]:
             fault = f"{missing}, and no manifest below runs/ or build/ knows its sha256: where it comes from is unknown"
             return [Link("file", str(place), file_facts(place, digest), (fault,))]
         manifest_path = found
-    manifest = read_json(manifest_path)
+    manifest = read_object(manifest_path, ADVICE)
     made = manifest.get("made") or {}
     inputs = manifest.get("inputs") or {}
     links = [file_link(place, digest, manifest)]
@@ -77,7 +79,7 @@ def of_made(place: Path, home: Path) -> list[Link]:
 
 def of_evaluation(results: Path) -> list[Link]:
     """The chain of an evaluation: what was asked, then the model file that answered, found by its sha256."""
-    settings = read_json(results).get("settings", {})
+    settings = read_object(results, "Evaluate again: make eval.").get("settings", {})
     keys = ("gguf", "gguf_sha256", "backend", "model", "format", "prompts", "prompts_sha256", "tools_sha256")
     facts = {key: settings[key] for key in keys if settings.get(key)}
     digest = settings.get("gguf_sha256")
@@ -96,14 +98,14 @@ def names(manifest_path: Path, place: Path, digest: str) -> bool:
     """Whether the manifest describes the file (by its name), or the folder it lies in."""
     if not manifest_path.is_file():
         return False
-    return not digest or place.name in read_json(manifest_path).get("files", {})
+    return not digest or place.name in read_object(manifest_path, ADVICE).get("files", {})
 
 
 def whose(digest: str) -> Path | None:
     """The manifest of this checkout that knows a file of that sha256."""
     for pattern in MANIFESTS:
         for path in sorted(Path().glob(pattern)):
-            if digest in {entry.get("sha256") for entry in read_json(path).get("files", {}).values()}:
+            if digest in {entry.get("sha256") for entry in read_object(path, ADVICE).get("files", {}).values()}:
                 return path
     return None
 
@@ -215,7 +217,7 @@ def code_remarks(commit: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def recorded(place: Path, home: Path) -> list[Link]:
     """The chain that lineage.json tells, its files checked; the runs themselves are elsewhere."""
-    record = read_json(home / RECORD)
+    record = read_object(home / RECORD, ADVICE)
     entries = record.get("files", {})
     name = str(place.relative_to(home)) if place.is_file() else ""
     if name and name not in entries:
@@ -270,14 +272,3 @@ def told(name: str, value) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {size_text(each) if name == 'weights' else each}" for key, each in value.items())
     return size_text(value) if name == "bytes" else str(value)
-
-
-def read_json(path: Path) -> dict:
-    """A manifest; CannotRun when it is cut or no JSON object."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CannotRun(f"{path}: not a manifest ({error}). Make the files anew: make gguf.") from error
-    if not isinstance(found, dict):
-        raise CannotRun(f"{path}: not a manifest (no JSON object). Make the files anew: make gguf.")
-    return found

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 from lib.base_model import in_hub_cache, why_not_the_hub
 from lib.config import read_yaml
 from lib.errors import CannotRun
+from lib.jsonl import read_object
 from lib.memory import Shape, read_shape
 
+ADVICE = "A config.json is a JSON object; name another file or model."
 SHIPPED = "configs/shapes.yaml"
 # Ends of a model's name -> how its weights are stored.
 STORED = {"-unsloth-bnb-4bit": "nf4", "-bnb-4bit": "nf4", "-MXFP4-Q4": "mlx4", "-4bit": "mlx4"}
@@ -23,25 +24,14 @@ def shape_of(spec: str) -> Shape:
     if path.is_dir():
         path = path / "config.json"
     if path.is_file():
-        shape = read_shape(read_json(path), str(path))
+        shape = read_shape(read_object(path, ADVICE), str(path))
     elif spec.startswith((".", "/", "~")):
         raise CannotRun(f"{path}: no such file. Name a model's folder, its config.json, or a Hub id.")
     else:
         shapes = {name.lower(): shape for name, shape in read_yaml(SHIPPED).items()}
         shipped = shapes.get(spec.rsplit("/", 1)[-1].removesuffix(ending).lower())
-        shape = read_shape(shipped, SHIPPED) if shipped else read_shape(read_json(from_hub(spec)), spec)
+        shape = read_shape(shipped, SHIPPED) if shipped else read_shape(read_object(from_hub(spec), ADVICE), spec)
     return replace(shape, quantized=STORED[ending]) if ending else shape
-
-
-def read_json(path: Path) -> dict:
-    """The object in a JSON file; CannotRun when it is none."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CannotRun(f"{path}: not JSON ({error}).") from error
-    if not isinstance(found, dict):
-        raise CannotRun(f"{path}: holds no object; a config.json is one.")
-    return found
 
 
 def from_hub(hub_id: str) -> Path:

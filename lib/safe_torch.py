@@ -63,26 +63,26 @@ class SafeMixin:
         estimate, which each part makes from its own rows).
         """
         self.step_inputs = [*getattr(self, "step_inputs", []), inputs]
-        todo = [inputs]
-        while (loss := self.attempt(model, todo, num_items_in_batch)) is None:
+        batches = [inputs]
+        while (loss := self.attempt(model, batches, num_items_in_batch)) is None:
             self.halve()
             model.zero_grad()  # a backward pass that was cut short has left some of its gradients
-            todo = self.step_inputs
+            batches = self.step_inputs
         if self.accelerator.sync_gradients:
             self.step_inputs = []
         return loss
 
-    def attempt(self, model, todo, num_items_in_batch):
+    def attempt(self, model, batches, num_items_in_batch):
         """The loss of the last of these micro-batches; None when memory was full and smaller parts are possible."""
         kept = {name: list(values) for name, values in self._metrics["train"].items()}
         try:
-            return [self.in_pieces(model, inputs, num_items_in_batch) for inputs in todo][-1]
+            return [self.in_pieces(model, inputs, num_items_in_batch) for inputs in batches][-1]
         except RuntimeError as error:
-            batches = [range(len(inputs["input_ids"])) for inputs in todo]
+            rows = [range(len(inputs["input_ids"])) for inputs in batches]
             # Of several processes one alone would wait for the others' gradients once more than they for its own.
             if not is_out_of_memory(error) or world_size() > 1:
                 raise
-            if not can_be_halved(batches, self.pieces, self.least_rows):
+            if not can_be_halved(rows, self.pieces, self.least_rows):
                 raise
         self._metrics["train"].clear()
         self._metrics["train"].update(kept)

@@ -7,6 +7,7 @@ from lib import lineage, secret_scan
 from lib.disk import size_text
 from lib.errors import CannotRun
 from lib.hub import LARGEST_FILE, Item
+from lib.jsonl import read_object
 from lib.lineage import MANIFEST, RECORD
 
 # What trainers leave beside a model that nobody needs, or that is pickled; our own card and record replace others.
@@ -32,7 +33,7 @@ def quants_of(run: Path) -> list[dict]:
     folder = run / "gguf"
     if not (folder / MANIFEST).is_file():
         raise CannotRun(f"{run} has no GGUF files. Make them: make gguf RUN={run}")
-    entries = lineage.read_json(folder / MANIFEST).get("files", {})
+    entries = read_object(folder / MANIFEST, lineage.ADVICE).get("files", {})
     rows = []
     for name, entry in entries.items():
         if fault := lineage.changed(folder / name, entry):
