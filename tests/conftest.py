@@ -52,6 +52,19 @@ def llama():
     return found
 
 
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """A running browser."""
+    from tests import browser
+
+    program = browser.find()
+    if program is None:
+        pytest.skip("no Chromium on PATH; install chromium, or name one: CHROMIUM=/path/to/chrome")
+    running = browser.Browser(program, tmp_path_factory.mktemp("profile"))
+    yield running
+    running.close()
+
+
 @pytest.fixture(scope="session")
 def smollm2():
     """The folder of SmolLM2-135M-Instruct, where it has been fetched before."""

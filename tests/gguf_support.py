@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 WIDTH, CONTEXT = 32, 8192
+USER_DEFINED, CONTROL, NORMAL = 4, 3, 1  # llama.cpp's token types
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
@@ -15,31 +16,46 @@ def byte_characters() -> list[str]:
     return [chr(byte if byte in plain else next(extra)) for byte in range(256)]
 
 
-def write_toy_gguf(path: Path, template: str, broken=False, special=SPECIAL, bos=1, eos=2, add_bos=False) -> Path:
-    """path, now a model that llama.cpp loads; broken fills it with NaN; bos and eos are places in special."""
+def writer_of_one_layer(path: Path, template: str, tokens: list[str], special: int, width: int, context=CONTEXT):
+    """A GGUFWriter with shape and tokenizer: `special` control tokens, one for each byte, and others."""
     import gguf
 
-    tokens = [*special, *byte_characters()]
     writer = gguf.GGUFWriter(path, "llama")
-    writer.add_context_length(CONTEXT)
-    writer.add_embedding_length(WIDTH)
+    writer.add_context_length(context)
+    writer.add_embedding_length(width)
     writer.add_block_count(1)
     writer.add_feed_forward_length(WIDTH)
     writer.add_head_count(2)
     writer.add_head_count_kv(2)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_dimension_count(WIDTH // 2)
+    writer.add_rope_dimension_count(width // 2)
     writer.add_vocab_size(len(tokens))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
     writer.add_token_list(tokens)
-    writer.add_token_types([3] * len(special) + [1] * 256)
+    writer.add_token_types([CONTROL] * special + [NORMAL] * 256 + [USER_DEFINED] * (len(tokens) - special - 256))
     # llama.cpp wants one; its result is no token
-    writer.add_token_merges([f"{tokens[len(special) + 104]} {tokens[len(special) + 105]}"])
+    writer.add_token_merges([f"{tokens[special + 104]} {tokens[special + 105]}"])
+    writer.add_chat_template(template)
+    return writer
+
+
+def written(writer, path: Path) -> Path:
+    """path, with all that the writer was given."""
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def write_toy_gguf(path: Path, template: str, broken=False, special=SPECIAL, bos=1, eos=2, add_bos=False) -> Path:
+    """path, now a model that llama.cpp loads; broken fills it with NaN; bos and eos are places in special."""
+    tokens = [*special, *byte_characters()]
+    writer = writer_of_one_layer(path, template, tokens, len(special), WIDTH)
     writer.add_bos_token_id(bos)
     writer.add_eos_token_id(eos)
     writer.add_add_bos_token(add_bos)
-    writer.add_chat_template(template)
     numbers = np.random.default_rng(0)
 
     def weights(*shape):
@@ -52,11 +68,7 @@ def write_toy_gguf(path: Path, template: str, broken=False, special=SPECIAL, bos
         writer.add_tensor(f"blk.0.{name}.weight", weights(WIDTH) + 1)
     for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"):
         writer.add_tensor(f"blk.0.{name}.weight", weights(WIDTH, WIDTH))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
+    return written(writer, path)
 
 
 def toy_tokenizer(template: str, special=SPECIAL, bos=1, eos=2):

@@ -11,6 +11,10 @@ from pathlib import Path
 
 CLOCK = ("timestamp", "tokens_per_s", "memory_gb", "elapsed_s")  # what no two runs share
 SECONDS = 120
+# Saves and log rows do not fall together, steps have two micro-batches and epochs a shorter last one; dropout draws.
+FLAGS = ["--batch-size", "3", "--grad-accumulation", "2", "--log-every", "2", "--save-every", "3"]
+SFT = [*FLAGS, "--epochs", "16", "--lora-dropout", "0.1", "--eval-fraction", "0.2", "--rows-per-tool", "0"]
+KTO = [*FLAGS, "--epochs", "12", "--learning-rate", "1e-3"]
 
 
 class Trainings:

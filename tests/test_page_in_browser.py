@@ -5,21 +5,9 @@ import json
 import pytest
 
 from evaluator.page import page
-from tests import browser
 from tests.page_support import HOSTILE, result
 
 LONE = HOSTILE.replace("\ud800", "\ufffd")
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    """A running browser."""
-    program = browser.find()
-    if program is None:
-        pytest.skip("no Chromium on PATH; install chromium, or name one: CHROMIUM=/path/to/chrome")
-    running = browser.Browser(program, tmp_path_factory.mktemp("profile"))
-    yield running
-    running.close()
 
 
 @pytest.fixture

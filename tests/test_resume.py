@@ -17,13 +17,8 @@ from lib.config import load_config, load_size
 from lib.errors import CannotRun
 from lib.jsonl import write_rows
 from lib.resumption import base_digest, changes
-from tests.killing import Trainings, figures_of, newest, rows_of, wait_for_step
+from tests.killing import KTO, SFT, Trainings, figures_of, newest, rows_of, wait_for_step
 from tests.tiny_model import call_row, row, write_tiny_model
-
-# Saves and log rows do not fall together, steps have two micro-batches and epochs a shorter last one; dropout draws.
-FLAGS = ["--batch-size", "3", "--grad-accumulation", "2", "--log-every", "2", "--save-every", "3"]
-SFT = [*FLAGS, "--epochs", "16", "--lora-dropout", "0.1", "--eval-fraction", "0.2", "--rows-per-tool", "0"]
-KTO = [*FLAGS, "--epochs", "12", "--learning-rate", "1e-3"]
 
 
 @pytest.fixture(scope="module")

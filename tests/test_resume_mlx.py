@@ -17,12 +17,9 @@ from lib.training_mlx import resume
 from lib.watching import Watcher
 from tests import mlx_support as support
 from tests import training_jobs
-from tests.killing import CLOCK, Trainings, newest, rows_of, wait_for_step
+from tests.killing import CLOCK, KTO, SFT, Trainings, newest, rows_of, wait_for_step
 from tests.tiny_model import row
 
-FLAGS = ["--batch-size", "3", "--grad-accumulation", "2", "--log-every", "2", "--save-every", "3"]
-SFT = [*FLAGS, "--epochs", "16", "--lora-dropout", "0.1", "--eval-fraction", "0.2", "--rows-per-tool", "0"]
-KTO = [*FLAGS, "--epochs", "12", "--learning-rate", "1e-3"]
 QUIET = Watcher(None, "sft")
 
 

@@ -14,7 +14,6 @@ from lib.run_figures import differing, figures, read_log, read_run
 from lib.training_page import MOST, page, thinned
 from scripts.compare_runs import main as compare_runs
 from scripts.report import main as report
-from tests import browser
 from tests.page_support import HOSTILE
 from tests.test_evaluator_page import Reader
 
@@ -147,17 +146,6 @@ def test_a_place_without_a_run_ends_in_a_sentence(tmp_path, command):
     assert answer.exit_code == 2 and str(tmp_path) in answer.output and "Traceback" not in answer.output
     with pytest.raises(CannotRun, match="no run"):
         read_run(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    """A running browser."""
-    program = browser.find()
-    if program is None:
-        pytest.skip("no Chromium on PATH; install chromium, or name one: CHROMIUM=/path/to/chrome")
-    running = browser.Browser(program, tmp_path_factory.mktemp("profile"))
-    yield running
-    running.close()
 
 
 @pytest.mark.parametrize("width", [320, 1200])

@@ -6,9 +6,8 @@ import numpy as np
 import yaml
 
 from lib.templates import template_for
-from tests.gguf_support import SPECIAL, byte_characters
+from tests.gguf_support import SPECIAL, byte_characters, writer_of_one_layer, written
 
-USER_DEFINED, CONTROL, NORMAL = 4, 3, 1  # llama.cpp's token types
 END = SPECIAL.index("<|im_end|>")
 PIECE = 7  # characters; a whole mark such as <tool_call> must not be one token that the server does not expect
 
@@ -31,30 +30,13 @@ def write_told_gguf(path: Path, template: str, text: str) -> Path:
 
     Embeddings are one-hot and all layers are zero, so the output matrix alone says which token follows which.
     """
-    import gguf
-
     byte_tokens, pieces = byte_characters(), pieces_of(text)
     tokens = [*SPECIAL, *byte_tokens, *pieces]
     width = -(-len(tokens) // 32) * 32
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_context_length(32768)
-    writer.add_embedding_length(width)
-    writer.add_block_count(1)
-    writer.add_feed_forward_length(32)
-    writer.add_head_count(2)
-    writer.add_head_count_kv(2)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_dimension_count(width // 2)
-    writer.add_vocab_size(len(tokens))
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
-    writer.add_token_list(tokens)
-    writer.add_token_types([CONTROL] * len(SPECIAL) + [NORMAL] * 256 + [USER_DEFINED] * len(pieces))
-    writer.add_token_merges([f"{tokens[3 + 104]} {tokens[3 + 105]}"])
+    writer = writer_of_one_layer(path, template, tokens, len(SPECIAL), width, context=32768)
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(END)
     writer.add_add_bos_token(False)
-    writer.add_chat_template(template)
     output = np.zeros((len(tokens), width), dtype=np.float32)
     output[END, :] = 0.5  # what has no successor ends the turn
     first = len(SPECIAL) + len(byte_tokens)
@@ -70,11 +52,7 @@ def write_told_gguf(path: Path, template: str, text: str) -> Path:
         writer.add_tensor(f"blk.0.{name}.weight", np.zeros((width, width), dtype=np.float32))
     for name, shape in (("ffn_gate", (32, width)), ("ffn_up", (32, width)), ("ffn_down", (width, 32))):
         writer.add_tensor(f"blk.0.{name}.weight", np.zeros(shape, dtype=np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
+    return written(writer, path)
 
 
 def write_told_run(run: Path, form: str, answer: str) -> Path:
