@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
-from lib.synth.kto import CLOSELY_USED, RARE, choose_negatives, is_decision, separation
-from lib.synth.sketches import Fault, Measures, Sketch
+from lib.synth.kto import CLOSELY_USED, RARE, Cuts, choose_negatives, is_decision, separation
+from lib.synth.sketches import RATIOS, Fault, Measures, Sketch
 
 FAMILIES = {"schema": 20, "world": 42, "process": 13, "decision": 17, "honesty": 8}
 REASONS = {
@@ -121,6 +121,24 @@ def test_a_family_that_runs_out_is_named_and_made_up_by_others(chosen):
     negatives, short = choose_negatives(left, positives, 399, FAMILIES, 0.6)
     assert "negatives process/call: 52 of 52 rows short" in short
     assert len(negatives) == 399
+
+
+def test_schema_faults_are_matched_most_closely_by_tools_per_call():
+    """A fault that is mended calls one tool twice, which would tell it from a good row."""
+    rng = Random(2)
+    width = 3 + len(RATIOS)
+
+    def seen(first, tools_per_call):
+        looks = array("d", [first] * (width - 1) + [tools_per_call]).tobytes()
+        return Measures(50, 650, 2, 0, 40.0, False, looks)
+
+    positives = [replace(positive(number, rng), measures=seen(number % 4, 1.0)) for number in range(2, 40)]
+    positives = [replace(item, kind="act", answer_kind="call", tool="tool0") for item in positives]
+    cuts = Cuts(positives)
+    marks = [2 * len(own) for own in cuts.cuts]
+    assert sum(cuts.weights("world")) == sum(marks)
+    assert sum(cuts.weights("schema")) == sum(marks) + 3 * marks[-1]
+    assert list(cuts.weights("schema")[-marks[-1] :]) == [4.0] * marks[-1]
 
 
 def test_separation_is_one_for_labels_that_length_tells():

@@ -214,6 +214,30 @@ def test_rows_are_spread_over_the_tools_that_they_call_first():
     assert spread(examples, 0, seed=1) == (examples, [])
 
 
+def test_rows_left_out_come_in_cut_behind_a_name_but_never_held_out_ones(place, monkeypatch):
+    from lib.chat import example_from_row
+    from lib.config import load_config, load_size
+    from lib.held_out import is_held_out
+    from lib.tokenizer_torch import load_tokenizer
+    from lib.training_rows import name_rows
+
+    tokenizer = load_tokenizer(place / "model", None)
+    examples = [("x", example_from_row(call_row(number))[0]) for number in range(40)]
+    settings = {"names_per_tool": 7, "eval_fraction": 0.3}
+    config, _ = load_config("sft", load_size("tiny", "cpu", "sft"), settings)
+    rows = name_rows(examples, tokenizer, config)
+    assert len(rows) == 7 and rows == name_rows(examples, tokenizer, config)
+    told = [tokenizer.decode(row.input_ids) for row in rows]
+    assert all("noteKeeper_add" in text and "context" not in text for text in told)
+    apart = [example for _, example in examples if is_held_out(example, 0.3)]
+    asked = {example.turns[0].text for example in apart}
+    assert apart and not any(question in text for question in asked for text in told)
+
+    flags = [*SHORT, "--eval-fraction", "0", "--rows-per-tool", "4", "--names-per-tool", "5", "--dry-run"]
+    answer = run(sft, place, monkeypatch, place / "sft.jsonl", *flags)
+    assert answer.exit_code == 0 and "sft.jsonl: 9 rows," in answer.output, answer.output
+
+
 def test_a_share_of_the_rows_has_a_loss_on_the_context_of_its_calls():
     from lib.rendering import Rendered
     from lib.training_rows import thin_context
