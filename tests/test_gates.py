@@ -247,6 +247,19 @@ def test_proofs_must_be_there_and_for_these_bytes(tmp_path):
     assert found.causes == ("line 2: proved for other bytes", "line 4: no reason")
 
 
+def test_decision_rows_are_counted_by_request_where_good_and_by_mistake_where_bad(tmp_path):
+    given = kto_rows(12)
+    assert kto(tmp_path, given)["decision_rows"].value is None
+    proofs = proofs_of(given)
+    for proof in proofs:
+        proof["kind"] = "act"
+    assert kto(tmp_path, given, proofs)["decision_rows"].value == 0
+    good = [proof for row, proof in zip(given, proofs, strict=True) if row["label"]]
+    bad = [proof for row, proof in zip(given, proofs, strict=True) if not row["label"]]
+    good[0]["kind"], good[1]["twin"], bad[0]["family"], bad[1]["kind"] = "ask", "a/1", "decision", "ask"
+    assert kto(tmp_path, given, proofs)["decision_rows"].value == 3 / len(given)
+
+
 def test_a_negative_that_answers_like_a_positive_is_seen(tmp_path):
     given = kto_rows()
     given[1] = json.loads(json.dumps(given[0])) | {"label": False}
