@@ -11,9 +11,11 @@ from lib.chat import Example
 from lib.contamination import contaminated
 from lib.errors import CannotRun
 from lib.gates import Dataset, Figure, commonest, fewest, more, quoted, share
+from lib.mutants.matrix import OPERATORS, whole_matrix
+from lib.mutants.seeds import choose_seeds
 from lib.synth.plans import leaves
 from lib.toolset import Toolset
-from lib.validation import check_row
+from lib.validation import check_lines, check_row
 
 
 class Asked(NamedTuple):
@@ -47,7 +49,22 @@ def measure_sft(data: Dataset, toolset: Toolset) -> dict[str, Figure]:
     figures |= _phrasing(data, requests)
     figures["bare_results"] = Figure(share(len(bare), len(requests)), tuple(map(quoted, bare[:3])))
     figures |= _tools(data, toolset) | _arguments(data, toolset) | _contexts(data) | _plan(data, toolset)
+    figures |= mutants(data, toolset)
     return figures | {"faulty_positives": faulty(data, toolset), "contaminated": contaminated(data)}
+
+
+def mutants(data: Dataset, toolset: Toolset) -> dict[str, Figure]:
+    """How the validator stands faults planted in these rows, and harmless changes of them."""
+    seeds = choose_seeds(data.examples, toolset, 1)
+    if missing := [name for name, found in seeds.items() if not found]:
+        nothing = Figure(None, (f"no row to plant faults in calls {', '.join(missing[:5])}",))
+        return {"mutants": nothing, "false_alarms": nothing}
+    chosen = [seed for found in seeds.values() for seed in found]
+    matrix = whole_matrix(data.examples, chosen, lambda line: check_lines([line], 1, toolset).problems)
+    shares = sorted((matrix.share(operator.name) or 0.0, operator.name) for operator in OPERATORS)
+    weakest = tuple(f"{name}: {value:.3f}" for value, name in shares[:5] if value < 1)
+    alarms = tuple(f"{name}: {problems[0].code}" for name, _, problems in matrix.alarms[:5])
+    return {"mutants": Figure(shares[0][0], weakest), "false_alarms": Figure(len(matrix.alarms), alarms)}
 
 
 def twins(data: Dataset, requests: list[str]) -> set[int]:

@@ -27,26 +27,21 @@ SHIPPED = (Path("datasets/syngen_tools_sft.jsonl"), Path("datasets/syngen_tools_
 @option("--show", type=click.IntRange(min=0), default=0, help="Uncaught mutants and false alarms to print in full.")
 @json_option
 def main(files, rows, show, as_json):
-    from lib.mutants.matrix import Matrix, check_valid, harmless, plant_all
-    from lib.mutants.seeds import choose_seeds, lines_of
+    from lib.mutants.matrix import whole_matrix
+    from lib.mutants.seeds import choose_seeds
     from lib.toolset import load_toolset
     from lib.validation import check_lines
 
-    toolset, matrix = load_toolset(), Matrix()
+    toolset = load_toolset()
     examples = read_examples(files or SHIPPED)
 
     def check(line):
         return check_lines([line], 1, toolset).problems
 
-    for example in progress(examples, desc="valid rows", unit="row"):
-        check_valid(matrix, "shipped", lines_of(example), check)
     seeds = choose_seeds(examples, toolset, rows)
     if missing := [name for name, found in seeds.items() if not found]:
         raise CannotRun(f"no valid row calls {', '.join(missing)} with a good result and words after it. Add a file.")
-    for seed in progress([seed for found in seeds.values() for seed in found], desc="faults", unit="row"):
-        plant_all(matrix, seed, check)
-        for name, lines in harmless(seed):
-            check_valid(matrix, name, lines, check)
+    matrix = whole_matrix(examples, [seed for found in seeds.values() for seed in found], check, progress)
     report(matrix, list(toolset.tools), as_json, show)
 
 

@@ -10,8 +10,9 @@ from lib.chat import example_from_row
 from lib.errors import CannotRun
 from lib.gates import Gate, judge, load_dataset, load_gates, shown
 from lib.kto_figures import measure_kto
-from lib.sft_figures import measure_sft
+from lib.sft_figures import measure_sft, mutants
 from lib.toolset import load_toolset
+from lib.validation import check_lines
 from tests import rows
 from tests.gates_support import good_row, kto_rows, proofs_of, written
 from tests.rows import arguments, call_text
@@ -193,6 +194,23 @@ def test_parameters_booleans_and_values_count_as_used_from_their_floor_on(tmp_pa
     names = ("rare_parameters", "lone_booleans", "rare_values")
     assert [a - b for a, b in zip(values(before, *names), values(after, *names), strict=True)] == [2, 1, 1]
     assert "vaultManager_openNote focus: false" in before["lone_booleans"].causes
+
+
+def test_a_validator_that_overlooks_a_kind_of_fault_fails_its_gate(root, tmp_path, monkeypatch):
+    lines = (root / "datasets/syngen_tools_sft.jsonl").read_text().splitlines()
+    some = [json.loads(line) for line in lines[:700]]
+    data = load_dataset(written(tmp_path, some))
+    assert values(mutants(data, TOOLSET), "mutants", "false_alarms") == (1, 0)
+
+    def blind(*given):
+        found = check_lines(*given)
+        found.problems[:] = [problem for problem in found.problems if problem.code != "bad-enum"]
+        return found
+
+    monkeypatch.setattr("lib.sft_figures.check_lines", blind)
+    overlooked = mutants(data, TOOLSET)["mutants"]
+    assert overlooked.value == 0 and any("enum" in cause for cause in overlooked.causes)
+    assert figures(tmp_path, [good_row(1)])["mutants"].value is None, "no row for every tool"
 
 
 def test_a_bare_result_is_no_request(tmp_path):

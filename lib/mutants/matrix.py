@@ -158,6 +158,18 @@ def check_valid(matrix: Matrix, name: str, lines: Iterable[bytes], check: Check)
             matrix.alarms.append((name, line, problems))
 
 
+def whole_matrix(examples: Iterable, seeds: Iterable[Seed], check: Check, progress=lambda items, **_: items) -> Matrix:
+    """Every example as a valid row, and every operator and harmless change on every seed."""
+    matrix = Matrix()
+    for example in progress(examples, desc="valid rows", unit="row"):
+        check_valid(matrix, "shipped", lines_of(example), check)
+    for seed in progress(seeds, desc="faults", unit="row"):
+        plant_all(matrix, seed, check)
+        for name, lines in harmless(seed):
+            check_valid(matrix, name, lines, check)
+    return matrix
+
+
 def harmless(seed: Seed) -> Iterator[tuple[str, list[bytes]]]:
     """(name, lines) of changes that leave a row valid."""
     example, context = seed.example, seed.arguments["context"]
