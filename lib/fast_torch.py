@@ -65,24 +65,24 @@ class RmsNorm(torch.autograd.Function):
 class CausalAttention(torch.autograd.Function):
     """softmax(q k' * scale, keys up to the query's own) v, for a block of queries at a time: later keys cost nothing.
 
-    q: (batch, heads, length, d); k, v: (batch, kv heads, length, d). Probabilities are kept for the backward pass;
-    PyTorch's CPU kernel makes them anew and takes 2.4 times as long at 450 tokens.
+    q: (batch, heads, length, d); k, v: (batch, kv heads, past + length, d): the past is seen by every query.
+    Probabilities are kept for the backward pass; PyTorch's CPU kernel makes them anew: 2.4 times as long at 450 tokens.
     """
 
     @staticmethod
     def forward(ctx, q, k, v, scale):
         batch, heads, length, d = q.shape
-        groups = heads // k.shape[1]
+        groups, past = heads // k.shape[1], k.shape[2] - length
         q = (q * scale).reshape(-1, groups, length, d)
-        k, v = (x.reshape(-1, length, d) for x in (k, v))
+        k, v = (x.reshape(-1, past + length, d) for x in (k, v))
         out, kept = torch.empty_like(q), []
         for start, end in blocks(length):
-            part = q[:, :, start:end].reshape(len(k), -1, d)
-            scores = part @ k[:, :end].transpose(1, 2)
+            part, seen = q[:, :, start:end].reshape(len(k), -1, d), past + end
+            scores = part @ k[:, :seen].transpose(1, 2)
             future = scores.new_full((end - start, end - start), float("-inf")).triu_(1)
-            scores.view(len(k), groups, end - start, end)[..., start:] += future
+            scores.view(len(k), groups, end - start, seen)[..., past + start :] += future
             kept.append(scores.softmax(-1))
-            out[:, :, start:end] = (kept[-1] @ v[:, :end]).view(len(k), groups, -1, d)
+            out[:, :, start:end] = (kept[-1] @ v[:, :seen]).view(len(k), groups, -1, d)
         ctx.save_for_backward(q, k, v, out, *kept)
         ctx.scale, ctx.shape = scale, (batch, heads, length, d)
         return out.view(ctx.shape)
@@ -95,12 +95,12 @@ class CausalAttention(torch.autograd.Function):
         dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
         for (start, end), weights in zip(blocks(q.shape[2]), kept, strict=True):
             up, part, less = (x[:, :, start:end].reshape(len(k), -1, x.shape[-1]) for x in (grad, q, shift))
-            dv[:, :end] += weights.transpose(1, 2) @ up
-            slope = (up @ v[:, :end].transpose(1, 2)).sub_(less).mul_(weights)
-            dq[:, :, start:end] = (slope @ k[:, :end]).view(len(k), q.shape[1], -1, q.shape[-1])
-            dk[:, :end] += slope.transpose(1, 2) @ part
-        batch, heads, length, d = ctx.shape
-        dk, dv = (x.view(batch, -1, length, d) for x in (dk, dv))
+            seen = weights.shape[-1]
+            dv[:, :seen] += weights.transpose(1, 2) @ up
+            slope = (up @ v[:, :seen].transpose(1, 2)).sub_(less).mul_(weights)
+            dq[:, :, start:end] = (slope @ k[:, :seen]).view(len(k), q.shape[1], -1, q.shape[-1])
+            dk[:, :seen] += slope.transpose(1, 2) @ part
+        dk, dv = (x.view(ctx.shape[0], -1, *x.shape[1:]) for x in (dk, dv))
         return dq.mul_(ctx.scale).view(ctx.shape), dk, dv, None
 
 
@@ -110,34 +110,36 @@ def blocks(length):
 
 
 def attention_forward(module, query, key, value, mask, scaling=None, dropout=0.0, **kwargs):
-    """CausalAttention for plain causal rows up to LONGEST; for a mask, a cache, dropout or a window the usual sdpa.
+    """CausalAttention for causal rows up to LONGEST; for a mask, a cache or longer rows the usual sdpa.
 
-    packed_lengths: for each pack the lengths of the rows in it; then every row attends to itself alone.
+    row_lengths: query holds rows one behind another, and each attends to itself alone; row_pasts, (start, end) for each
+    row: and to these places of the keys and values that are in front of the rows' own.
     """
-    packed_lengths = kwargs.pop("packed_lengths", None)
-    ours = query.shape[2] == key.shape[2] and not dropout and query.device.type == "cpu"
-    ours &= all(kwargs.get(name) is None for name in ("sliding_window", "softcap", "s_aux"))
+    lengths, pasts = kwargs.pop("row_lengths", None), kwargs.pop("row_pasts", None)
     scale = scaling or query.shape[-1] ** -0.5
-    if ours and packed_lengths:
-        out = torch.stack(
-            [pack_attention(*pack, scale) for pack in zip(query, key, value, packed_lengths, strict=True)]
-        )
-    elif ours and mask is None and query.shape[2] <= LONGEST:
+    if lengths:
+        out = rows_attention(query, key, value, lengths, pasts, scale)
+    elif mask is None and query.shape[2] == key.shape[2] and query.shape[2] <= LONGEST:
         out = CausalAttention.apply(query, key, value, scale)
     else:
         return sdpa_attention_forward(module, query, key, value, mask, scaling=scaling, dropout=dropout, **kwargs)
     return out.transpose(1, 2).contiguous(), None
 
 
-def pack_attention(query, key, value, lengths, scale):
-    """(heads, length, d): each row of one pack by itself; query, key and value have no batch dimension."""
+def rows_attention(query, key, value, lengths, pasts, scale):
+    """(1, heads, tokens, d): the attention of each row, lengths of them one behind another, to its past and itself."""
+    past = key.shape[2] - query.shape[2]
+    own = zip(*(x.split(lengths, dim=2) for x in (query, key[:, :, past:], value[:, :, past:])), strict=True)
     parts = []
-    for row in zip(*(x[None].split(lengths, dim=2) for x in (query, key, value)), strict=True):
-        if row[0].shape[2] <= LONGEST:
-            parts.append(CausalAttention.apply(*row, scale))
+    for number, (q, k, v) in enumerate(own):
+        if pasts:
+            start, end = pasts[number]
+            k, v = (torch.cat([whole[:, :, start:end], x], 2) for whole, x in ((key, k), (value, v)))
+        if pasts or q.shape[2] <= LONGEST:
+            parts.append(CausalAttention.apply(q, k, v, scale))
         else:
-            parts.append(scaled_dot_product_attention(*row, is_causal=True, scale=scale, enable_gqa=True))
-    return torch.cat(parts, dim=2)[0]
+            parts.append(scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True))
+    return torch.cat(parts, dim=2)
 
 
 AttentionInterface.register("causal_blocks", attention_forward)
@@ -169,11 +171,22 @@ def is_plain_lora(layer) -> bool:
     )
 
 
+def has_window(config) -> bool:
+    """Whether some layer attends to the last tokens only."""
+    return bool(getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True))
+
+
+def has_plain_attention(config) -> bool:
+    """Whether each layer's attention is a softmax over all earlier tokens and nothing else."""
+    others = ("attn_logit_softcapping", "attention_dropout")
+    return not has_window(config) and not any(getattr(config, name, None) for name in others)
+
+
 def speed_up(model) -> int:
-    """How many LoRA linears and frozen RMS norms now take the fast way; on a CPU attention takes it, too."""
+    """How many LoRA linears and frozen RMS norms now take the fast way; on a CPU plain attention takes it, too."""
     changed = 0
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    if base.device.type == "cpu" and base.config._attn_implementation == "sdpa":
+    if base.device.type == "cpu" and base.config._attn_implementation == "sdpa" and has_plain_attention(base.config):
         base.set_attn_implementation("causal_blocks")
     for layer in model.modules():
         if is_plain_lora(layer):

@@ -8,6 +8,7 @@ import torch
 from transformers import DynamicCache
 
 from lib.errors import CannotRun
+from lib.fast_torch import has_window
 from lib.kto_loss import row_losses
 from lib.rendering import IGNORED
 
@@ -80,21 +81,45 @@ def label_logps(model, input_ids, labels, position_ids=None):
     padding behind a row cannot reach it, and without a mask the kernels skip half of the work. position_ids: where rows
     are packed one behind another, each counts from 0, which keeps the model's attention inside of it.
     """
-    if position_ids is None:
+    kind = base_of(model).config._attn_implementation
+    if kind == "causal_blocks":
+        hidden = unpadded_states(model, input_ids, *tokens_that_count(labels, position_ids))
+    elif position_ids is None:
         hidden = hidden_states(model, input_ids)
-    elif "flash" in base_of(model).config._attn_implementation:  # it looks for rows by their positions in one pack only
+    elif "flash" in kind:  # it looks for rows by their positions in one pack only
         flat = hidden_states(model, input_ids.view(1, -1), position_ids=position_ids.view(1, -1))
         hidden = flat.view(*input_ids.shape, -1)
     else:
-        hidden = hidden_states(model, input_ids, **packed_rows(position_ids))
+        hidden = hidden_states(model, input_ids, position_ids=position_ids)
     return head_logps(model, hidden[:, :-1], labels[:, 1:])
 
 
-def packed_rows(position_ids) -> dict:
-    """Keyword arguments for a decoder: the positions, and the lengths of the rows in each pack for our attention."""
-    starts = [torch.nonzero(pack == 0)[:, 0].tolist() + [len(pack)] for pack in position_ids]
-    lengths = [[end - start for start, end in pairwise(row)] for row in starts]
-    return {"position_ids": position_ids, "packed_lengths": lengths}
+def tokens_that_count(labels, position_ids=None):
+    """((batch, length) bool: all tokens of a pack, those up to a row's last label otherwise; the place of each)."""
+    places = torch.arange(labels.shape[1], device=labels.device).expand_as(labels)
+    if position_ids is not None:
+        return torch.ones_like(labels, dtype=torch.bool), position_ids
+    last = torch.where(labels != IGNORED, places, 0).amax(1)
+    return places <= last[:, None], places
+
+
+def unpadded_states(model, input_ids, counted, places, **others):
+    """(batch, length, d): hidden_states of the tokens that count, 0 elsewhere, for our own attention.
+
+    They run as one sequence, so padding costs nothing; a row begins where its place is the row's first.
+    """
+    starts = torch.ones_like(counted)
+    starts[:, 1:] = places[:, 1:] <= places[:, :-1]
+    firsts = torch.nonzero(starts[counted])[:, 0].tolist() + [int(counted.sum())]
+    flat = hidden_states(
+        model,
+        input_ids[counted][None],
+        position_ids=places[counted][None],
+        attention_mask=counted.new_ones(1, 1, 1, 1),  # four dimensions: transformers builds none of its own
+        row_lengths=[end - start for start, end in pairwise(firsts)],
+        **others,
+    )
+    return flat.new_zeros(*input_ids.shape, flat.shape[-1]).masked_scatter(counted[..., None], flat)
 
 
 def row_sums(logps, rows, count: int):
@@ -115,30 +140,57 @@ def branch_logps(model, input_ids, labels, prompt_lengths, other_ids, other_labe
     other_ids, other_labels: (batch, length'), the other completions alone. Their tokens attend to the kept keys and
     values of their row's prompt and to one another, at the positions that they would have behind it.
     """
-    config, cache, count = base_of(model).config, DynamicCache(), len(input_ids)
-    if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
+    if has_window(base_of(model).config):
         raise CannotRun("shared_prefix needs a model that attends to the whole row. Fix: --no-shared-prefix.")
-    hidden = hidden_states(model, input_ids, past_key_values=cache, use_cache=True)
+    plain = base_of(model).config._attn_implementation == "causal_blocks"
+    hidden, branch = (unpadded_branch if plain else padded_branch)(
+        model, input_ids, labels, prompt_lengths, other_ids, other_labels
+    )
     logps, rows, _ = head_logps(model, hidden[:, :-1], labels[:, 1:])
-    own = row_sums(logps, rows, count)
+    own = row_sums(logps, rows, len(input_ids))
+    with torch.no_grad():
+        last = hidden[torch.arange(len(input_ids), device=input_ids.device), prompt_lengths - 1]
+        logps, rows, _ = head_logps(model, torch.cat([last[:, None], branch[:, :-1]], 1), other_labels)
+    return own, row_sums(logps, rows, len(input_ids))
+
+
+def unpadded_branch(model, input_ids, labels, prompt_lengths, other_ids, other_labels):
+    """(hidden states of the rows; of the other completions behind their prompts), (batch, length, d) each, for ours."""
+    cache = DynamicCache()
+    counted, places = tokens_that_count(labels)
+    counted = counted | (places < prompt_lengths[:, None])
+    hidden = unpadded_states(model, input_ids, counted, places, past_key_values=cache, use_cache=True)
+    ends = counted.sum(1).cumsum(0)
+    starts = (ends - counted.sum(1)).tolist()
+    prompts = [(start, start + length) for start, length in zip(starts, prompt_lengths.tolist(), strict=True)]
+    with torch.no_grad():
+        for layer in cache.layers:
+            layer.keys, layer.values = layer.keys.detach(), layer.values.detach()
+        counted, places = tokens_that_count(other_labels)
+        places = places + prompt_lengths[:, None]
+        kept = {"past_key_values": cache, "use_cache": True, "row_pasts": prompts}
+        return hidden, unpadded_states(model, other_ids, counted, places, **kept)
+
+
+def padded_branch(model, input_ids, labels, prompt_lengths, other_ids, other_labels):
+    """What unpadded_branch returns, by transformers' own attention and a mask."""
+    cache = DynamicCache()
+    hidden = hidden_states(model, input_ids, past_key_values=cache, use_cache=True)
     with torch.no_grad():
         width = int(prompt_lengths.max())
         for layer in cache.layers:
             layer.keys, layer.values = (x[:, :, :width].detach() for x in (layer.keys, layer.values))
         device = input_ids.device
         prompt = torch.arange(width, device=device) < prompt_lengths[:, None]
-        places = prompt_lengths[:, None] + torch.arange(other_ids.shape[1], device=device)
         branch = hidden_states(
             model,
             other_ids,
             attention_mask=torch.cat([prompt, torch.ones_like(other_ids, dtype=torch.bool)], 1),
-            position_ids=places,
+            position_ids=prompt_lengths[:, None] + torch.arange(other_ids.shape[1], device=device),
             past_key_values=cache,
             use_cache=True,
         )
-        last = hidden[torch.arange(count, device=device), prompt_lengths - 1]
-        logps, rows, _ = head_logps(model, torch.cat([last[:, None], branch[:, :-1]], 1), other_labels)
-    return own, row_sums(logps, rows, count)
+    return hidden, branch
 
 
 def kto_losses(policy, reference, desirable, kl, config):

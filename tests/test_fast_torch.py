@@ -3,6 +3,7 @@
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM
 
 from lib import fast_torch
@@ -66,13 +67,15 @@ def test_a_disabled_adapter_gives_the_base_model(folder):
         assert not torch.allclose(model(ids).logits, wanted, atol=1e-3)
 
 
+@pytest.mark.parametrize("past", [0, 7, 140])
 @pytest.mark.parametrize(("heads", "kv_heads", "length"), [(4, 4, 5), (6, 2, 128), (9, 3, 300)])
-def test_attention_in_blocks_equals_pytorchs_own(heads, kv_heads, length):
+def test_attention_in_blocks_equals_pytorchs_own(heads, kv_heads, length, past):
     torch.manual_seed(3)
     q = torch.randn(2, length, heads, 16).transpose(1, 2).requires_grad_()
-    k, v = (torch.randn(2, length, kv_heads, 16).transpose(1, 2).requires_grad_() for _ in range(2))
+    k, v = (torch.randn(2, past + length, kv_heads, 16).transpose(1, 2).requires_grad_() for _ in range(2))
     up = torch.randn(2, heads, length, 16)
-    wanted = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+    seen = torch.ones(length, past + length, dtype=torch.bool).tril(past)
+    wanted = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True)
     found = CausalAttention.apply(q, k, v, 16**-0.5)
     assert torch.allclose(found, wanted, atol=1e-6)
     for ours, theirs in zip(*(torch.autograd.grad(out, (q, k, v), up) for out in (found, wanted)), strict=True):
@@ -128,6 +131,33 @@ def test_a_pack_gives_the_log_probabilities_and_gradients_of_its_rows_alone(fold
     for name, parameter in model.named_parameters():
         if parameter.grad is not None:
             assert torch.allclose(parameter.grad, slopes[name], atol=1e-6), name
+
+
+@pytest.mark.parametrize("settings", [{"attn_logit_softcapping": 5.0}, {"attention_dropout": 0.1}])
+def test_other_attention_than_plain_stays_as_it_is(folder, settings):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    for name, value in settings.items():
+        setattr(model.config, name, value)
+    speed_up(model)
+    assert model.config._attn_implementation == "sdpa"
+
+
+def test_padding_costs_nothing(folder):
+    """Operations of a padded batch are those of its rows one by one."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    speed_up(model)
+    ids = torch.randint(4, 260, (3, 90), generator=torch.Generator().manual_seed(2))
+    labels = ids.clone()
+    for row, length in enumerate((90, 31, 8)):
+        labels[row, length:] = IGNORED
+
+    def operations(*batch):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            label_logps(model, *batch)
+        return counter.get_total_flops()
+
+    alone = [operations(ids[row, None, :length], labels[row, None, :length]) for row, length in enumerate((90, 31, 8))]
+    assert operations(ids, labels) == sum(alone)
 
 
 def test_long_rows_take_transformers_own_attention_which_keeps_no_probabilities(folder, monkeypatch):
