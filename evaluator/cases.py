@@ -17,7 +17,7 @@ from lib.vault import Vault
 from lib.vault.execute import TOOLS as SIMULATED
 
 PROMPTS = Path(__file__).parent / "prompts"
-KEYS = {"id", "question", "tags", "tools", "arguments", "vault", "gold", "goal", "grade", "alternatives"}
+KEYS = {"id", "question", "tags", "tools", "arguments", "vault", "gold", "goal", "grade", "alternatives", "replies"}
 GRADES = ("calls", "state")
 # What a goal may demand (evaluator/goals.py and evaluator/reply_goals.py judge it), and the JSON that says it.
 GOALS: dict[str, tuple[type, ...]] = {
@@ -35,9 +35,10 @@ GOALS: dict[str, tuple[type, ...]] = {
     "unsaid": (list,),  # what it must not say
     "asks": (bool, list),  # it must ask back, by one of these words
     "refuses": (bool,),  # it must say that this cannot be done
+    "denies": (bool,),  # it must say that there is no such thing
 }
 NESTED_GOALS = {key: ["all", ["of", "or"]] for key in ("found", "answers", "reply")}  # alternatives in brackets
-TOLD_GOALS = {"reply", "unsaid", "asks", "refuses"}  # what the reply alone decides
+TOLD_GOALS = {"reply", "unsaid", "asks", "refuses", "denies"}  # what the reply alone decides
 PLAN_WORDS = "a list of calls, each with name and arguments"
 SHAPES = {
     "tags": (list, str, "a list of texts"),
@@ -46,6 +47,7 @@ SHAPES = {
     "gold": (list, dict, PLAN_WORDS),
     "alternatives": (list, list, "a list of plans like gold"),
     "goal": (dict, str, "an object"),
+    "replies": (dict, str, "an object with texts under right and wrong"),
 }
 _REFERENCE = re.compile(r"\$\{(\d+)\.([\w.]+)\}")
 
@@ -56,7 +58,8 @@ class Case:
 
     tools: names in the order they must be called; arguments: per call, what is accepted for each parameter;
     gold: calls (without context) that reach the goal; vault: the fixture they run on. grade "state": any calls will do
-    that leave the vault as gold, or one of the alternatives, leaves it.
+    that leave the vault as gold, or one of the alternatives, leaves it. replies: closing words that are "right" and
+    "wrong" beside the gold calls, for the lint.
     """
 
     id: str
@@ -70,6 +73,7 @@ class Case:
     vault: dict = field(default_factory=dict)
     grade: str = "calls"
     alternatives: tuple[tuple[dict, ...], ...] = ()
+    replies: dict = field(default_factory=dict)
 
     functions = ()  # the tools of this case alone; none, so those of the run are offered
 
@@ -180,6 +184,7 @@ def case_from_row(row: dict, path: Path, fixtures: dict[str, dict], toolset: Too
         vault=_fixture(row.get("vault", {}), path, fixtures),
         grade=row.get("grade", "calls"),
         alternatives=tuple(map(tuple, row.get("alternatives", []))),
+        replies=row.get("replies", {}),
     )
 
 
@@ -194,6 +199,9 @@ def _check_shape(row: dict) -> None:
             call = call if isinstance(call, dict) else {}
             if not isinstance(call.get("name"), str) or not isinstance(call.get("arguments"), dict):
                 raise ValueError(f"{key} must be {SHAPES[key][2]}")
+    replies = row.get("replies", {})
+    if replies.keys() - {"right", "wrong"} or not all(type(texts) is list and _is_texts(texts, False) for texts in replies.values()):
+        raise ValueError(f"replies must be {SHAPES['replies'][2]}")
     if row.get("grade", "calls") not in GRADES:
         raise ValueError(f"grade must be one of {', '.join(GRADES)}")
 

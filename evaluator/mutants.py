@@ -19,7 +19,7 @@ HARMLESS = frozenset(
     | {"broken JSON", "doubled call", "dropped call", "reversed order"}
 )
 PROSE = "I would call the right tool for that, with what you named."
-CLAIM = "All done, just as you wished."
+CLAIM = "All done, just as you wished. What else can I do for you?"
 _NUMBER = re.compile(r"\$\{(\d+)\.")
 STRAY_NOTE = "Notes to self 7391.md"
 
@@ -72,6 +72,7 @@ def closing_words(case: Case) -> str:
     asks = goal.get("asks")
     words = [
         "That cannot be done: there is no tool for it." if goal.get("refuses") else "Here you are.",
+        "There is no such thing." if goal.get("denies") else "",
         f"{', '.join(said)}." if said else "",
         f"Which one do you mean, {asks[0] if isinstance(asks, list) else 'please'}?" if asks else "",
     ]
@@ -84,6 +85,7 @@ def right_answers(case: Case, toolset: Toolset) -> Iterator[Answer]:
         answer = reference(case, toolset, plan)
         yield replace(answer, kind="reference" if number == 1 else f"alternative {number - 1}")
     right = reference(case, toolset)
+    yield from (replace(right, kind="said otherwise", reply=text) for text in case.replies.get("right", []))
     if case.runs and (case.tools or case.by_state):
         yield replace(right, kind="look round first", calls=_behind(_call_on(case, "read", "", toolset), right.calls))
     if case.by_state:
@@ -98,8 +100,9 @@ def mutants(case: Case, toolset: Toolset) -> Iterator[Answer]:
     yield Answer("empty reply")
     if case.runs:
         yield from _unwanted(case, right, toolset)
-    if set(case.goal) & {"reply", "answers", "asks", "refuses"}:
-        yield replace(right, kind="wrong reply", reply=CLAIM)
+    claims = [CLAIM] if set(case.goal) & {"reply", "answers", "asks", "refuses", "denies"} else []
+    for text in [*claims, *case.replies.get("wrong", [])]:
+        yield replace(right, kind="wrong reply", reply=text)
     if not right.calls:
         return
     yield Answer("no call", reply=right.reply)

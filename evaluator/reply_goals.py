@@ -11,26 +11,45 @@ from lib.toolset import Finding, Toolset
 
 # A question mark, or the ways to ask without one.
 _ASKS = re.compile(
-    r"\?|\b(?:tell me|let me know|say|specify) (?:the|which|what|where|who|how|its)\b|\bi need (?:a|the)\b"
+    r"\?|\b(?:tell me|let me know|say|specify|name|give me) (?:an?|the|which|what|where|who|how|its|task)\b"
+    r"|\bi need (?:an?|the|to know)\b|\b(?:as soon as|once|when) i (?:know|have)\b"
+)
+# What closes a reply out of courtesy asks for nothing.
+_COURTESY = re.compile(
+    r"(?:\b(?:any|some)thing (?:else|more|further)|\bwhat (?:else|more|next)|\bhow (?:else )?(?:can|may|could) i (?:help|assist))"
+    r"\b[^.!?\n]*\?"
 )
 _REFUSES = re.compile(
-    r"\b(?:can ?not|can['’]?t|could(?: not|n['’]?t)|unable|not able|(?:not|isn['’]?t) possible|impossible)\b"
-    r"|\b(?:no|not a|none of my) (?:such )?tools?\b|\bdo(?: not|n['’]?t) have\b|\bhave no\b|\bbeyond (?:me|what)\b"
-    r"|\bthere is no (?:way|command|tool)\b|\bnot something i can\b|\bout of (?:my )?reach\b"
+    r"\b(?:can ?not|can't|could(?: not|n't))\b(?! find (?!(?:an?|any) (?:tool|way|command)\b))"
+    r"|\b(?:unable|not able|(?:not|isn't) (?:possible|supported|available|something i|in my power)|impossible)\b"
+    r"|\b(?:no|not a|none of my) (?:such )?(?:tools?|way|command|means|access|function)\b|\bdo(?: not|n't) have\b"
+    r"|\bhave no\b|\bbeyond (?:me|what|my)\b|\bout of (?:my )?reach\b|\bnothing (?:that )?i can\b|\bi can only\b"
+    r"|\bi must pass\b|\bclosed to me\b|\bnot store\b"
 )
+_THING = r"(?:note|file|folder|document|workspace|agent|checkpoint|state|command|entry|entries|thing|match(?:e)?|result)s?"
+_DENIES = re.compile(
+    rf"\bno such\b|\bno (?:[^\s.!?]+ ){{0,3}}{_THING}\b|\bthere(?: is|'s| are) (?:no|not an?y?)\b|\b(?:nothing|none)\b"
+    r"|(?:\bnot|n't|\bcannot) (?:be |been |yet |even )?(?:find|found|exist|there|see|seen|among|locate|located)\b"
+    r"|(?:\bnot|n't) in (?:the|your|my|that|this)\b|\bfound no\b|\bunknown\b"
+)
+
+
+def plain(text: str) -> str:
+    """The folded text with straight apostrophes."""
+    return folded(text).replace("\u2019", "'")
 
 
 def says(text: str, word: str) -> bool:
-    """Whether the folded text holds the word; one that begins or ends with a digit is not part of a longer number."""
-    word = folded(word)
-    before = r"(?<![\d])" if word[:1].isdigit() else ""
-    after = r"(?![\d])" if word[-1:].isdigit() else ""
+    """Whether the plain text holds the word (or words), also in the plural, but not as a part of another word."""
+    word = plain(word)
+    before = r"(?<![^\W_])" if word[:1].isalnum() else ""
+    after = r"(?!\d)" if word[-1:].isdigit() else r"(?:e?s)?(?![^\W_])" if word[-1:].isalpha() else ""
     return re.search(before + re.escape(word) + after, text) is not None
 
 
 def lacking(text: str, wanted: Iterable[str | list[str]]) -> list[list[str]]:
     """The entries of which the text holds none of the alternatives."""
-    text = folded(text)
+    text = plain(text)
     groups = [[entry] if isinstance(entry, str) else entry for entry in wanted]
     return [group for group in groups if not any(says(text, word) for word in group)]
 
@@ -52,17 +71,19 @@ def reply_findings(goal: dict, reply: str) -> list[Finding]:
     reply, findings = spoken(reply), []
     for group in lacking(reply, [*goal.get("reply", []), *goal.get("answers", [])]):
         findings.append(Finding("reply-lacks", f"the reply says none of: {', '.join(group)}", "reply"))
-    text = folded(reply)
+    text = plain(reply)
     for word in goal.get("unsaid", []):
         if says(text, word):
             findings.append(Finding("reply-claims", f"the reply says {word!r}", "reply"))
     asks = goal.get("asks")
-    if asks and not _ASKS.search(text):
+    if asks and not _ASKS.search(_COURTESY.sub("", text)):
         findings.append(Finding("no-question", "the reply should ask back", "reply"))
     elif isinstance(asks, list) and lacking(reply, [asks]):
         findings.append(Finding("no-question", f"the reply asks for none of: {', '.join(asks)}", "reply"))
     if goal.get("refuses") and not _REFUSES.search(text):
         findings.append(Finding("no-refusal", "the reply should say that this cannot be done", "reply"))
+    if goal.get("denies") and not _DENIES.search(text):
+        findings.append(Finding("no-denial", "the reply should say that there is no such thing", "reply"))
     return findings
 
 
@@ -88,7 +109,7 @@ def unshown(calls: Iterable, wanted: Iterable[str | list[str]]) -> list[list[str
     """The entries of which no call's result shows an alternative; what a call says itself comes back in its result."""
     missing = list(lacking("", wanted))
     for call in calls:
-        said, shown = folded(results_text([_own(call)])), folded(results_text([call.result]))
+        said, shown = plain(results_text([_own(call)])), plain(results_text([call.result]))
         missing = [group for group in missing if not any(says(shown, word) and not says(said, word) for word in group)]
     return missing
 
