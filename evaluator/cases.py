@@ -200,7 +200,9 @@ def _check_shape(row: dict) -> None:
             if not isinstance(call.get("name"), str) or not isinstance(call.get("arguments"), dict):
                 raise ValueError(f"{key} must be {SHAPES[key][2]}")
     replies = row.get("replies", {})
-    if replies.keys() - {"right", "wrong"} or not all(type(texts) is list and _is_texts(texts, False) for texts in replies.values()):
+    if replies.keys() - {"right", "wrong"} or not all(
+        type(texts) is list and _is_texts(texts, False) for texts in replies.values()
+    ):
         raise ValueError(f"replies must be {SHAPES['replies'][2]}")
     if row.get("grade", "calls") not in GRADES:
         raise ValueError(f"grade must be one of {', '.join(GRADES)}")

@@ -16,7 +16,7 @@ _ASKS = re.compile(
 )
 # What closes a reply out of courtesy asks for nothing.
 _COURTESY = re.compile(
-    r"(?:\b(?:any|some)thing (?:else|more|further)|\bwhat (?:else|more|next)|\bhow (?:else )?(?:can|may|could) i (?:help|assist))"
+    r"\b(?:(?:any|some)thing (?:else|more|further)|what (?:else|more|next)|how (?:else )?(?:can|may) i (?:help|assist))"
     r"\b[^.!?\n]*\?"
 )
 _REFUSES = re.compile(
@@ -26,7 +26,10 @@ _REFUSES = re.compile(
     r"|\bhave no\b|\bbeyond (?:me|what|my)\b|\bout of (?:my )?reach\b|\bnothing (?:that )?i can\b|\bi can only\b"
     r"|\bi must pass\b|\bclosed to me\b|\bnot store\b"
 )
-_THING = r"(?:note|file|folder|document|workspace|agent|checkpoint|state|command|entry|entries|thing|match(?:e)?|result)s?"
+_LATIN = "[a-z0-9\u00df-\u024f]"  # letters of scripts that put blanks between words
+_THING = (
+    r"(?:note|file|folder|document|workspace|agent|checkpoint|state|command|entry|entries|thing|match(?:e)?|result)s?"
+)
 _DENIES = re.compile(
     rf"\bno such\b|\bno (?:[^\s.!?]+ ){{0,3}}{_THING}\b|\bthere(?: is|'s| are) (?:no|not an?y?)\b|\b(?:nothing|none)\b"
     r"|(?:\bnot|n't|\bcannot) (?:be |been |yet |even )?(?:find|found|exist|there|see|seen|among|locate|located)\b"
@@ -42,8 +45,8 @@ def plain(text: str) -> str:
 def says(text: str, word: str) -> bool:
     """Whether the plain text holds the word (or words), also in the plural, but not as a part of another word."""
     word = plain(word)
-    before = r"(?<![^\W_])" if word[:1].isalnum() else ""
-    after = r"(?!\d)" if word[-1:].isdigit() else r"(?:e?s)?(?![^\W_])" if word[-1:].isalpha() else ""
+    before = f"(?<!{_LATIN})" if re.match(_LATIN, word) else ""
+    after = r"(?!\d)" if word[-1:].isdigit() else f"(?:e?s)?(?!{_LATIN})" if re.match(_LATIN, word[-1:]) else ""
     return re.search(before + re.escape(word) + after, text) is not None
 
 

@@ -210,6 +210,8 @@ ASKING = {"asks": ["which", "what"]}
         ("Anything else?", "no-question"),
         ("I deleted the note.", "no-question"),
         ("Let me know if you need more.", "no-question"),
+        ("I deleted the note. What else can I do for you?", "no-question"),
+        ("As soon as I know which note it is, I delete it.", None),
         ("<think>Which note does he mean?</think>I deleted it.", "no-question"),
         ("He may mean two. Which?</think>I deleted it.", "no-question"),
         ("<think>Two notes. I must ask.</think>Which note do you mean?", None),
@@ -226,12 +228,39 @@ def test_asking_back_is_a_question_about_the_matter(reply, code):
         ("I can’t do that.", True),
         ("There is no tool for printing.", True),
         ("I'm not able to ring your phone.", True),
+        ("I can only read what the vault holds.", True),
+        ("I could not find a tool for that.", True),
+        ("I could not find invoice 32.", False),
         ("Your phone will ring at six.", False),
         ("Sent!", False),
     ],
 )
 def test_refusing_is_said_in_many_ways(reply, refused):
     assert verdict(case(goal={"refuses": True}), reply=reply).passed is refused
+
+
+@pytest.mark.parametrize(
+    "reply, denied",
+    [
+        ("There is no note at Easter.md.", True),
+        ("I couldn’t find that file.", True),
+        ("You have two workspaces, but none of that name.", True),
+        ("No agent called Deed summariser is there.", True),
+        ("It is not among your agents.", True),
+        ("The workspace is loaded; it has no open tasks.", False),
+        ("Easter.md is there, and it is in the same place.", False),
+        ("No problem, here you are.", False),
+    ],
+)
+def test_that_there_is_no_such_thing_is_said_in_many_ways(reply, denied):
+    assert verdict(case(goal={"denies": True}), reply=reply).passed is denied
+
+
+@pytest.mark.parametrize(
+    "reply, says", [("It is off.", True), ("It offers cues.", False), ("Three PDFs", False), ("No PDFs, none", True)]
+)
+def test_a_word_is_not_found_inside_another_but_in_the_plural(reply, says):
+    assert verdict(case(goal={"reply": [["off", "no pdf"]]}), reply=reply).passed is says
 
 
 def test_what_must_not_be_said_or_called_is_found():

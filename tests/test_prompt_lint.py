@@ -77,6 +77,15 @@ def test_a_set_without_wrong_answers_is_not_good():
     assert not lint("s", [], TOOLSET).good
 
 
+def test_replies_that_a_case_calls_right_must_pass_and_those_it_calls_wrong_fail():
+    told = {"right": ["Which one do you mean?"], "wrong": ["It is deleted."]}
+    asks = case(goal={"asks": ["which"]}, replies=told)
+    assert lint("s", [asks], TOOLSET).good
+    swapped = lint("s", [replace(asks, replies={"right": told["wrong"], "wrong": told["right"]})], TOOLSET)
+    assert swapped.refused == [("c", "said otherwise", "no-question: the reply should ask back")]
+    assert [kind for _, kind, _ in swapped.survivors] == ["wrong reply"]
+
+
 # ---------------------------------------------------------------- what changes nothing
 
 LOOKUP = case(("vaultLibrarian_searchContent", {"query": "beta"}), (DELETE, {"path": "B.md"}))
@@ -221,6 +230,7 @@ def test_json_tells_programs_every_operator_and_survivor(tmp_path):
         ('{"id": "a", "question": "q", "goal": {"reply": [["a", 7]]}}\n', 'the goal reply must be JSON like ["all"'),
         ('{"id": "a", "question": "q", "goal": {"unsaid": [["a"]]}}\n', "the goal unsaid must be JSON like []"),
         ('{"id": "a", "question": "q", "goal": {"contains": {"A.md": 7}}}\n', "the goal contains must be JSON like {}"),
+        ('{"id": "a", "question": "q", "replies": {"good": []}}\n', "texts under right and wrong"),
         ("\xff", "not JSON"),
     ],
 )
