@@ -62,22 +62,30 @@ def judge(
     if made is not None and None not in made:
         findings += state_findings(case, made, end, toolset)
     findings += goal_findings(case, calls, end, reply, toolset)
-    # Chatter after the work is done costs nobody anything; otherwise it may be why the work was not done.
-    if cut_off and (findings or not case.tools):
-        findings.append(Finding("cut-off", "the reply was longer than --max-tokens", "reply"))
+    findings = because_cut_off(case, findings) if cut_off else findings
     return Verdict(right_tool, not validity and (bool(calls) or not case.tools), tuple(findings))
+
+
+def because_cut_off(case: Case, findings: list[Finding]) -> list[Finding]:
+    """The findings of a reply that did not come to its end, with that first where it may be why.
+
+    Chatter after the work is done costs nobody anything.
+    """
+    why = [Finding("cut-off", "the reply was longer than --max-tokens", "reply")]
+    return why + findings if findings or not case.tools else findings
 
 
 def _by_state(
     case: Case, calls: list[MadeCall], reply: str, end: Vault, toolset: Toolset, cut_off: bool = False
 ) -> Verdict:
     """The verdict where the end state counts: a call that failed may be repaired, and any way to the goal will do."""
-    findings = end_findings(case, calls, end, toolset) + goal_findings(case, calls, end, reply, toolset)
-    findings += unseen_ids(case, calls, toolset)
+    findings = end_findings(case, calls, end, toolset)
+    if findings and calls and calls[-1].result.get("success") is not True:
+        findings.append(failed_call(len(calls) - 1, calls[-1]))  # why the end is not as it should be
+    findings += goal_findings(case, calls, end, reply, toolset) + unseen_ids(case, calls, toolset)
     if not calls and not spoken(reply).strip():
         findings.append(Finding("empty-reply", "nothing was answered", "reply"))
-    if cut_off and (findings or not case.tools):
-        findings.append(Finding("cut-off", "the reply was longer than --max-tokens", "reply"))
+    findings = because_cut_off(case, findings) if cut_off else findings
     called = Counter(call.name for call in calls)
     named = any(Counter(call["name"] for call in plan) <= called for plan in case.plans)
     valid = not any(call_findings(index, call, toolset) for index, call in enumerate(calls))
@@ -131,10 +139,14 @@ def argument_findings(case: Case, calls: list[MadeCall], pairs: list[int | None]
             for code, name, why in _wrong_arguments(case, position, call, earlier, toolset.tools.get(call.name)):
                 findings.append(Finding(code, f"{name}: {why}", f"{place(index)}.arguments.{name}"))
             if call.result and call.result.get("success") is not True and not toolset.check(call.name, call.arguments):
-                error = str(call.result.get("error", "no error text"))[:200]
-                findings.append(Finding("call-failed", f"{call.name}: {error}", place(index)))
+                findings.append(failed_call(index, call))
         earlier.append(call.result if call is not None else None)
     return findings
+
+
+def failed_call(index: int, call: MadeCall) -> Finding:
+    """What the simulator said to a call."""
+    return Finding("call-failed", f"{call.name}: {str(call.result.get('error', 'no error text'))[:200]}", place(index))
 
 
 def _wrong_arguments(

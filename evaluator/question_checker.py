@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from evaluator.argument_checker import case_findings
 from evaluator.bfcl import Question
-from evaluator.checkers import Verdict
+from evaluator.checkers import Verdict, because_cut_off
 from evaluator.parsing import FoundCall
 from evaluator.schemas import schema_findings
 from lib.findings import Finding
@@ -17,8 +17,7 @@ def judge_question(case: Question, calls: list, reply: str, cut_off: bool = Fals
     findings = case_findings(replace(case.argument_case, calls=found), "text")
     if not calls and not case.tools and not reply.strip():
         findings.append(Finding("empty-reply", "nothing was answered", "reply"))
-    if cut_off and (findings or not case.tools):
-        findings.append(Finding("cut-off", "the reply was longer than --max-tokens", "reply"))
+    findings = because_cut_off(case, findings) if cut_off else findings
     schemas = case.argument_case.schemas
     valid = all(
         call.arguments is not None

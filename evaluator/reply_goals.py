@@ -95,8 +95,8 @@ def looking_findings(goal: dict, calls: Sequence, toolset: Toolset) -> list[Find
     worked = [call for call in calls if call.result.get("success") is True]
     effects = [toolset.tools[call.name].effect != "read" for call in worked]
     before = worked[: effects.index(True)] if True in effects else worked
-    findings = []
-    for key, shown, when in (("answers", worked, ""), ("found", before, " before the first change")):
+    findings, early = [], " before the first change" if True in effects else ""
+    for key, shown, when in (("answers", worked, ""), ("found", before, early)):
         for group in unshown(shown, goal.get(key, [])):
             findings.append(Finding("not-looked-up", f"no result shows {' or '.join(group)}{when}", "calls"))
     asked = results_text(_own(call) for call in calls if not toolset.check(call.name, call.arguments))

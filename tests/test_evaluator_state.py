@@ -54,6 +54,14 @@ def test_another_end_fails_and_is_named():
     assert (finding.code, finding.message) == ("wrong-state", "notes: Inbox/Plan.md differs")
 
 
+def test_a_last_call_that_failed_is_named_beside_the_state_it_did_not_reach():
+    missed = do(REPLACE, filePath="Inbox/Plan.md", oldContent="twoo", newContent="three")
+    found = verdict(SWAPPED, missed).findings
+    assert [finding.code for finding in found] == ["wrong-state", "call-failed"]
+    assert "Content to replace not found" in found[1].message
+    assert codes(SWAPPED, missed, do(READ, filePath="Inbox/Plan.md")) == ["wrong-state"]
+
+
 def test_reads_failed_calls_and_detours_are_free():
     failed = do(REPLACE, filePath="Inbox/Plan.md", oldContent="twoo", newContent="three")
     malformed = do(READ, filePath=7)
@@ -271,4 +279,4 @@ def test_what_must_not_be_said_or_called_is_found():
 
 def test_an_endless_answer_fails_only_where_something_else_is_missing():
     talk = judge(SWAPPED, [], "and so on", SWAPPED.fresh_vault(), TOOLSET, cut_off=True)
-    assert [finding.code for finding in talk.findings] == ["wrong-state", "cut-off"]
+    assert [finding.code for finding in talk.findings] == ["cut-off", "wrong-state"]
