@@ -78,22 +78,24 @@ def _fields(records: dict[str, Any]) -> set[str]:
 def _seldom(start: Vault, wanted: Vault, end: Vault) -> list[str]:
     """What only counts where the gold plan changes it: open notes, the current workspace, restored states."""
     found = []
-    for label, of in (("window", _window), ("current workspace", _workspace), ("restored states", _restored)):
+    for label, of in (("open notes", _window), ("current workspace", _workspace), ("restored", _restored)):
         if of(wanted) != of(start) and of(wanted) != of(end):
             found.append(f"{label}: {of(end)} instead of {of(wanted)}")
     return found
 
 
-def _window(vault: Vault) -> Any:
-    return vault.window.open, vault.window.active
+def _window(vault: Vault) -> str:
+    notes = [f"{path} ({mode}{', in front' * (path == vault.window.active)})" for path, mode in vault.window.open]
+    return ", ".join(notes) or "none"
 
 
-def _workspace(vault: Vault) -> Any:
-    return vault.current_workspace
+def _workspace(vault: Vault) -> str:
+    return vault.current_workspace or "none"
 
 
-def _restored(vault: Vault) -> Any:
-    return sorted((trace.session_id, trace.content) for trace in vault.traces.values() if trace.type == _RESTORED)
+def _restored(vault: Vault) -> str:
+    traces = [trace for trace in vault.traces.values() if trace.type == _RESTORED]
+    return ", ".join(sorted(f"{trace.content} ({trace.session_id})" for trace in traces)) or "none"
 
 
 def own_words_findings(case: Case, wanted: Vault, end: Vault) -> list[Finding]:
