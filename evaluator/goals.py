@@ -143,4 +143,4 @@ def goal_findings(case: Case, calls: Sequence, end: Vault, reply: str, toolset: 
             for part in [parts] if isinstance(parts, str) else parts:
                 if (folded(part) in text) is not wanted:
                     findings.append(Finding("goal-text", f"{path} {'lacks' if wanted else 'still has'} {part!r}", path))
-    return findings + looking_findings(goal, calls, toolset) + reply_findings(goal, reply)
+    return findings + looking_findings(case, calls, toolset) + reply_findings(goal, reply)

@@ -119,6 +119,10 @@ def mutants(case: Case, toolset: Toolset) -> Iterator[Answer]:
             yield replace(right, kind="wrong tool", calls=(*before, (other, arguments), *after))
         for kind, changed in _changed_arguments(case, index, toolset.tools[name], arguments):
             yield replace(right, kind=kind, calls=(*before, (name, changed), *after))
+        for changed in _glued(toolset.tools[name], arguments):
+            answer = replace(right, kind="glued line", calls=(*before, (name, changed), *after))
+            if _lines(case, answer) != _lines(case, right):  # a blank line more or less is no harm
+                yield answer
 
 
 def _unwanted(case: Case, right: Answer, toolset: Toolset) -> Iterator[Answer]:
@@ -197,6 +201,21 @@ def _changed_arguments(case: Case, index: int, tool: Tool, arguments: dict) -> I
             wrong_type = [leaf.value] if isinstance(leaf.value, str) else str(leaf.value)
             yield "mistyped argument", {**arguments, name: with_leaf(own[name], leaf.path, wrong_type)}
             yield "wrong value", {**arguments, name: with_leaf(own[name], leaf.path, other_value(leaf))}
+
+
+def _glued(tool: Tool, arguments: dict) -> Iterator[dict]:
+    """The arguments without the line end that keeps a text apart from what is there, for each text that has one."""
+    for name in arguments:
+        schema = tool.parameters["properties"].get(name, {})
+        for leaf in leaves(arguments[name], None, schema) if name != "context" else ():
+            if isinstance(leaf.value, str) and leaf.value.strip("\n") != leaf.value:
+                yield {**arguments, name: with_leaf(arguments[name], leaf.path, leaf.value.strip("\n"))}
+
+
+def _lines(case: Case, answer: Answer) -> dict[str, list[str]]:
+    """The lines of every note that the answer leaves, blank ones left out."""
+    notes = played(case, answer)[1].notes.items()
+    return {path: [line for line in note.text.splitlines() if line.strip()] for path, note in notes}
 
 
 def _known_extras(tool: Tool, arguments: dict, rules: dict) -> Iterator[dict[str, Any]]:

@@ -5,9 +5,12 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from evaluator.cases import Case
 from evaluator.parsing import spoken
 from evaluator.values import folded
 from lib.toolset import Finding, Toolset
+from lib.vault import execute
+from lib.vault.compare import digest
 
 # A question mark, or the ways to ask without one.
 _ASKS = re.compile(
@@ -90,13 +93,13 @@ def reply_findings(goal: dict, reply: str) -> list[Finding]:
     return findings
 
 
-def looking_findings(goal: dict, calls: Sequence, toolset: Toolset) -> list[Finding]:
+def looking_findings(case: Case, calls: Sequence, toolset: Toolset) -> list[Finding]:
     """What the calls should have shown and did not, and calls that must not be made."""
-    worked = [call for call in calls if call.result.get("success") is True]
-    effects = [toolset.tools[call.name].effect != "read" for call in worked]
-    before = worked[: effects.index(True)] if True in effects else worked
-    findings, early = [], " before the first change" if True in effects else ""
-    for key, shown, when in (("answers", worked, ""), ("found", before, early)):
+    goal, findings = case.goal, []
+    first = first_change(case, calls, toolset) if "found" in goal else len(calls)
+    early = " before the first change" if first < len(calls) else ""
+    for key, until, when in (("answers", len(calls), ""), ("found", first, early)):
+        shown = [call for call in calls[:until] if call.result.get("success") is True]
         for group in unshown(shown, goal.get(key, [])):
             findings.append(Finding("not-looked-up", f"no result shows {' or '.join(group)}{when}", "calls"))
     asked = results_text(_own(call) for call in calls if not toolset.check(call.name, call.arguments))
@@ -106,6 +109,23 @@ def looking_findings(goal: dict, calls: Sequence, toolset: Toolset) -> list[Find
         if call.name in goal.get("never", []):
             findings.append(Finding("forbidden-call", f"{call.name} must not be called here", f"calls[{index}]"))
     return findings
+
+
+def first_change(case: Case, calls: Sequence, toolset: Toolset) -> int:
+    """The index of the first call that changed something, len(calls) when none did; a batch of reads does not."""
+
+    def state() -> tuple:
+        return digest(vault, volatile=False), vault.window, vault.current_workspace
+
+    vault = case.fresh_vault()
+    for index, call in enumerate(calls):
+        if call.arguments is None or call.name not in toolset.tools:
+            continue
+        before = state() if toolset.tools[call.name].effect != "read" else None
+        execute(vault, call.name, call.arguments)
+        if before and state() != before:
+            return index
+    return len(calls)
 
 
 def unshown(calls: Iterable, wanted: Iterable[str | list[str]]) -> list[list[str]]:

@@ -173,6 +173,21 @@ def test_found_means_before_anything_is_changed():
     assert codes(careful, SWAP) == codes(careful, SWAP, look) == ["not-looked-up"]
 
 
+def test_a_batch_of_reads_is_a_look_and_one_that_writes_is_a_change():
+    def batch(*operations):
+        return do(
+            "contentManager_batchContent", operations=[{"type": kind, "params": told} for kind, told in operations]
+        )
+
+    read, swap = (
+        ("read", {"filePath": "Inbox/Plan.md"}),
+        ("replace", {"filePath": "Inbox/Plan.md", "oldContent": "two", "newContent": "three"}),
+    )
+    careful = case(SWAP, goal={"found": ["one"]})
+    assert verdict(careful, batch(read), SWAP).passed
+    assert codes(careful, batch(swap, read)) == ["not-looked-up"]
+
+
 def test_an_id_that_nothing_told_is_made_up_even_when_it_is_right():
     on = do(TOGGLE, id=HELPER)
     agents = do("agentManager_listAgents")
