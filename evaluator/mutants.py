@@ -195,7 +195,7 @@ def _changed_arguments(case: Case, index: int, tool: Tool, arguments: dict) -> I
             yield "bad context", {**own, "context": context}
     for name in own:
         yield "missing argument", {key: item for key, item in arguments.items() if key != name}
-        rule = next((rule for key, rule in rules.items() if name in key.split("|")), None)
+        rule = _rule_of(name, rules)
         schema = tool.parameters["properties"].get(name, {})
         for leaf in leaves(own[name], rule, schema):
             wrong_type = [leaf.value] if isinstance(leaf.value, str) else str(leaf.value)
@@ -218,11 +218,23 @@ def _lines(case: Case, answer: Answer) -> dict[str, list[str]]:
     return {path: [line for line in note.text.splitlines() if line.strip()] for path, note in notes}
 
 
+def _rule_of(name: str, rules: dict) -> Any:
+    """What the case accepts for a parameter, None where it says nothing."""
+    return next((rule for key, rule in rules.items() if name in key.split("|")), None)
+
+
 def _known_extras(tool: Tool, arguments: dict, rules: dict) -> Iterator[dict[str, Any]]:
-    """Parameters of the tool that were not wanted, each with a value that its schema takes and that is no default."""
-    ruled = {name for key in rules for name in key.split("|")}
+    """Parameters of the tool that were not wanted, each with a value that its schema takes and that is no default.
+
+    Of the numbers that are free the least: a limit of 1 hides what was asked for.
+    """
     for name, schema in tool.parameters.get("properties", {}).items():
-        if name in arguments or name in ruled or name == "workspaceContext":
+        if name in arguments or name == "workspaceContext":
+            continue
+        rule = _rule_of(name, rules)
+        if rule is not None:
+            free = isinstance(rule, dict) and "any" in rule and schema.get("type") in ("integer", "number")
+            yield from [{name: 1}] if free else []
             continue
         default = schema.get("default")
         if schema.get("type") == "boolean":

@@ -72,7 +72,10 @@ def test_right_answers_pass_and_wrong_ones_fail(name):
 
 def test_mutants_come_in_all_kinds():
     kinds = {answer.kind for case in CASES for answer in mutants(case, TOOLSET)}
-    assert HARMLESS | {"no call", "prose", "empty reply", "wrong reply", "destructive extra", "extra write"} == kinds
+    assert (
+        HARMLESS | {"no call", "prose", "empty reply", "wrong reply", "destructive extra", "extra write", "glued line"}
+        == kinds
+    )
 
 
 @pytest.mark.parametrize("case", SETS["full_coverage"], ids=lambda case: case.id)

@@ -164,6 +164,18 @@ def test_every_leaf_can_be_replaced_by_another_value_of_its_type(value):
             assert type(other) is type(leaf.value)
 
 
+def test_a_text_is_glued_to_what_is_there_only_where_that_makes_other_lines():
+    append, cut = "contentManager_appendContent", "contentManager_deleteContent"
+
+    def glued(*call):
+        return [answer.calls[0][1] for answer in mutants(case(call), TOOLSET) if answer.kind == "glued line"]
+
+    (made,) = glued(append, {"filePath": "A.md", "content": "\nnew"})
+    assert made["content"] == "new"
+    assert glued(append, {"filePath": "A.md", "content": "new"}) == []
+    assert glued(cut, {"filePath": "A.md", "content": "alpha\n"}) == []  # there is no such text
+
+
 def test_an_enum_is_replaced_by_another_of_its_values():
     (leaf,) = leaves("tab", None, {"enum": ["tab", "split"]})
     assert other_value(leaf) == "split"
