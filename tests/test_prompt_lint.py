@@ -168,12 +168,13 @@ def test_a_text_is_glued_to_what_is_there_only_where_that_makes_other_lines():
     append, cut = "contentManager_appendContent", "contentManager_deleteContent"
 
     def glued(*call):
-        return [answer.calls[0][1] for answer in mutants(case(call), TOOLSET) if answer.kind == "glued line"]
+        wanted = replace(case(call), vault={"notes": {"A.md": "alpha\nomega"}})
+        return [answer.calls[0][1] for answer in mutants(wanted, TOOLSET) if answer.kind == "glued line"]
 
     (made,) = glued(append, {"filePath": "A.md", "content": "\nnew"})
     assert made["content"] == "new"
     assert glued(append, {"filePath": "A.md", "content": "new"}) == []
-    assert glued(cut, {"filePath": "A.md", "content": "alpha\n"}) == []  # there is no such text
+    assert glued(cut, {"filePath": "A.md", "content": "alpha\n"}) == []  # a blank line stays
 
 
 def test_an_enum_is_replaced_by_another_of_its_values():
