@@ -135,11 +135,11 @@ def _other_weights(results: list[dict], servers: list[dict]) -> list[str]:
 
 def _unsteady(results: list[dict]) -> list[str]:
     """What the probes of the servers found, where that differs, or where a text may be another one the next time."""
-    probes = {result["label"]: result["probe"] for result in results if result.get("probe")}
-    if len({tuple(found[name] for name in PROBED) for found in probes.values()}) > 1:
-        said = "; ".join(f"{label}: {found['says']}" for label, found in probes.items())
+    probes = [(result["label"], result["probe"]) for result in results if result.get("probe")]
+    if len({tuple(found[name] for name in PROBED) for _, found in probes}) > 1:
+        said = "; ".join(f"{label}: {found['says']}" for label, found in probes)
         return [f"the probes found {said}"]
-    shaky = [label for label, found in probes.items() if found["repeats"] is False]
+    shaky = dict.fromkeys(label for label, found in probes if found["repeats"] is False)
     return [f"{' and '.join(shaky)} may give another text each time: --repeats tells noise apart"] if shaky else []
 
 

@@ -188,6 +188,7 @@ def test_comparing_servers_that_behave_otherwise_warns():
         warning.startswith("the probes found a: ")
         and "b: the same request gives the same text again, a seed is ig" in warning
     )
+    assert len(differing([result("a"), result("a", seed=False)])) == 1  # one model, two servers
     (warning,) = differing([result("a", repeats=False), result("b", repeats=False)])
     assert warning == "a and b may give another text each time: --repeats tells noise apart"
     assert differing([result("a"), {"label": "old", "settings": {}, "stopped": ""}]) == []
