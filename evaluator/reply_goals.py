@@ -26,7 +26,8 @@ _REFUSES = re.compile(
     r"\b(?:can ?not|can't|could(?: not|n't))\b(?! find (?!(?:an?|any) (?:tool|way|command)\b))"
     r"|\b(?:unable|not able|(?:not|isn't) (?:possible|supported|available|something i|in my power)|impossible)\b"
     r"|\b(?:no|not a|none of my) (?:such )?(?:tools?|way|command|means|access|function)\b|\bhave no\b"
-    r"|\bdo(?:es)?(?: not|n't) (?:have|store|keep|offer|allow|support)\b|\bbeyond (?:me|what|my)\b|\bout of (?:my )?reach\b|\bnothing (?:that )?i can\b|\bi can only\b"
+    r"|\bdo(?:es)?(?: not|n't) (?:have|store|keep|offer|allow|support)\b|\bbeyond (?:me|what|my)\b"
+    r"|\bout of (?:my )?reach\b|\bnothing (?:that )?i can\b|\bi can only\b"
     r"|\bi must pass\b|\bclosed to me\b"
 )
 _LATIN = "[a-z0-9\u00df-\u024f]"  # letters of scripts that put blanks between words
