@@ -156,6 +156,8 @@ def verdict(result: dict, out: Path, gates) -> int:
     if result["stopped"]:
         log(f"Error: {result['stopped']}. The same command goes on; the answers are in {out}/.")
         return 2
+    if result["settled"]:
+        log(f"Stopped early, {result['settled']}.")
     compared = gates.compared(result)
     if compared:
         for warning in compared["warnings"]:

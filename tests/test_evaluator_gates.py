@@ -100,6 +100,7 @@ def test_a_rate_out_of_reach_ends_the_run_and_the_next_one_finishes_it(tmp_path)
     code, err = run(failing(*range(12)), tmp_path, "--min-pass", 0.75, "--stop-early", "--parallel", 1)
     found = read_result(tmp_path)
     assert code == 1 and "0 of 4 passed, less than --min-pass 0.75" in err
+    assert "Stopped early, settled after 4 of 12 attempts" in err
     assert found["settled"] == "settled after 4 of 12 attempts: --min-pass 0.75 can no longer be reached"
     assert found["stopped"] == "" and "Stopped early" in (tmp_path / "report.md").read_text()
     code, err = run(failing(), tmp_path, "--min-pass", 0.5)
