@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from lib.vault import Vault, execute
 _ID = re.compile(r"([a-z]+)_\d{13}_[a-z0-9]{9}")
 # A fixture's clock and id generator move with every call, also with a harmless one.
 _TIMES = frozenset({"created", "modified", "last_accessed", "ended"})
-_COMPARED = ("notes", "folders", "workspaces", "sessions", "states", "agents", "commands_run")
+_RECORDS = ("workspaces", "sessions", "states", "agents")
 
 
 def reference_context(toolset: Toolset) -> dict[str, str]:
@@ -69,8 +69,24 @@ def _compared_fields(kind: type) -> tuple[str, ...] | None:
     return tuple(field.name for field in dataclasses.fields(kind) if field.name not in _TIMES)
 
 
-def snapshot(vault: Vault, known_ids: set[str]) -> dict[str, Any]:
-    """The part of the vault that counts, without times; ids that the fixture did not hold become their kind."""
+def untouched(*vaults: Vault) -> dict[str, set[str]]:
+    """By part, the keys whose record is the very same in all of the vaults, so that it cannot differ between them."""
+    first, *others = vaults
+    return {
+        part: {
+            key
+            for key, record in getattr(first, part).items()
+            if all(getattr(other, part).get(key) is record for other in others)
+        }
+        for part in ("notes", *_RECORDS)
+    }
+
+
+def snapshot(vault: Vault, known_ids: set[str], without: Mapping[str, Collection[str]]) -> dict[str, Any]:
+    """The part of the vault that counts, without times; ids that the fixture did not hold become their kind.
+
+    without: by part, the keys to leave out.
+    """
 
     def plain(value: Any) -> Any:
         if isinstance(value, str):  # first, since most are
@@ -84,13 +100,14 @@ def snapshot(vault: Vault, known_ids: set[str]) -> dict[str, Any]:
         names = _compared_fields(type(value))
         return value if names is None else {name: plain(getattr(value, name)) for name in names}
 
-    state: dict[str, Any] = {}
-    for part in _COMPARED:
-        value = getattr(vault, part)
-        if part in ("notes", "folders", "commands_run"):
-            state[part] = plain(value) if isinstance(value, dict) else dict(Counter(value))
-            continue
-        entries = sorted((plain(entry) for entry in value.values()), key=repr)
+    state: dict[str, Any] = {
+        "notes": plain({path: note for path, note in vault.notes.items() if path not in without["notes"]}),
+        "folders": dict(Counter(vault.folders)),
+        "commands_run": dict(Counter(vault.commands_run)),
+    }
+    for part in _RECORDS:
+        touched = [entry for key, entry in getattr(vault, part).items() if key not in without[part]]
+        entries = sorted(map(plain, touched), key=repr)
         seen: Counter = Counter()
         state[part] = {}
         for entry in entries:
@@ -124,7 +141,8 @@ def state_findings(case: Case, made: list[dict] | None, end: Vault, toolset: Too
     start = case.fresh_vault()
     known = ids_of(start)
     run_plan(start, adapted_plan(case, made, toolset), toolset)
-    wrong = differences(snapshot(start, known), snapshot(end, known))
+    same = untouched(start, end)
+    wrong = differences(snapshot(start, known, same), snapshot(end, known, same))
     return [Finding("wrong-state", text, "vault") for text in wrong[:5]]
 
 

@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib.errors import CannotRun
-from lib.jsonl import append_row, read_lines
+from lib.json_text import json_bytes
+from lib.jsonl import read_lines
 from lib.transport import RETRIED_STATUS, Answered, Fault
 
 KEPT = ("pass", "model_fail", "server_lost")  # outcomes that stand; infra is asked again
@@ -83,7 +84,7 @@ class Journal:
         self.path = folder / "journal.jsonl"
         self.told = Told()
         self._lock = threading.Lock()
-        self._handle = open(self.path, "a+", encoding="utf-8", newline="\n")  # noqa: SIM115
+        self._handle = open(self.path, "ab+")  # noqa: SIM115
         try:
             _hold(self._handle, self.path)
             told = read_journal(self.path)
@@ -105,8 +106,10 @@ class Journal:
 
     def add(self, row: dict) -> None:
         """The row as a line on its own, whichever thread it comes from."""
+        line = json_bytes(row) + b"\n"
         with self._lock:
-            append_row(self._handle, row)
+            self._handle.write(line)
+            self._handle.flush()
 
     def end(self) -> None:
         self.add({"end": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")})
@@ -184,12 +187,11 @@ def _hold(handle, path: Path) -> None:
 
 def _drop_torn_line(handle) -> None:
     """Cuts off what a killed run left of its last line."""
-    data = handle.buffer
-    end = data.seek(0, os.SEEK_END)
+    end = handle.seek(0, os.SEEK_END)
     while end:
         start = max(0, end - 65536)
-        data.seek(start)
-        newline = data.read(end - start).rfind(b"\n")
+        handle.seek(start)
+        newline = handle.read(end - start).rfind(b"\n")
         if newline >= 0:
             handle.truncate(start + newline + 1)
             return

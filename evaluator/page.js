@@ -53,8 +53,9 @@
 
   const attemptView = (attempt, many) => {
     const seconds = typeof attempt.seconds === "number" ? `${attempt.seconds.toFixed(1)} s` : "";
+    const calls = attempt.calls ? ` · calls: ${attempt.calls[0]}, at least ${attempt.calls[1]} needed` : "";
     const head = element("p", "head", many ? `attempt ${attempt.number} ` : "",
-      element("span", `chip ${attempt.outcome}`, WORDS[attempt.outcome] || attempt.outcome), ` ${seconds}`);
+      element("span", `chip ${attempt.outcome}`, WORDS[attempt.outcome] || attempt.outcome), ` ${seconds}${calls}`);
     const findings = attempt.findings.map(([code, message]) =>
       element("li", "", element("code", "", code), ` ${message}`));
     return element("div", "attempt", head,

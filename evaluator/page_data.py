@@ -71,6 +71,7 @@ def attempt_of(record: dict) -> dict:
         "outcome": record["outcome"],
         "number": record.get("attempt", 1),
         "seconds": record.get("seconds"),
+        "calls": [record["used"], record["minimum"]] if "minimum" in record else None,  # made, and the fewest that do
         "findings": findings,
         "steps": [step_of(step) for step in cut(record.get("steps", []))] or told(record),
         "changes": shown(record.get("changes", "")),

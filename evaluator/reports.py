@@ -132,6 +132,8 @@ def _failure(record: dict) -> str:
     for call in record["calls"]:
         arguments = {name: value for name, value in (call["arguments"] or {}).items() if name != "context"}
         lines.append(f"- called {_code(call['name'])} with {_code(json.dumps(arguments, ensure_ascii=False))}")
+    if "minimum" in record:
+        lines.append(f"- calls: {record['used']}, at least {record['minimum']} needed")
     if not record["calls"] and record["reply"].strip():
         lines.append(f"- said: {_plain(record['reply'])}")
     if record.get("changes"):

@@ -6,11 +6,10 @@ end, and anything that was destroyed on the way and only put back.
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from evaluator.cases import Case
-from evaluator.goals import differences, ids_of, run_plan, snapshot
+from evaluator.goals import differences, ids_of, run_plan, snapshot, untouched
 from evaluator.reply_goals import lacking, results_text
 from evaluator.values import folded
 from lib.toolset import Finding, Toolset
@@ -39,8 +38,7 @@ def end_findings(case: Case, calls: Sequence, end: Vault, toolset: Toolset) -> l
 def end_differences(case: Case, wanted: Vault, end: Vault) -> list[str]:
     """One short sentence for each thing that is not as this gold end has it, own words left out where they are free."""
     start = case.fresh_vault()
-    known = ids_of(start)
-    before, gold, own = (_plain_texts(snapshot(vault, known)) for vault in (start, wanted, end))
+    before, gold, own = map(_plain_texts, _snapshots(start, wanted, end))
     for place in case.goal.get("free", {}):
         part, _, name = place.partition(".")
         if part in gold and name in _fields(gold[part]):
@@ -53,22 +51,23 @@ def end_differences(case: Case, wanted: Vault, end: Vault) -> list[str]:
     return differences(gold, own) + _seldom(start, wanted, end)
 
 
+def _snapshots(start: Vault, *others: Vault) -> list[dict[str, Any]]:
+    """What was touched in any of the vaults, as each has it."""
+    known, same = ids_of(start), untouched(start, *others)
+    return [snapshot(vault, known, same) for vault in (start, *others)]
+
+
 def _plain_texts(state: dict[str, Any]) -> dict[str, Any]:
     """The snapshot with every text in one case, without blank lines and runs of blanks; lines stay lines."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, str):
-            return _plain_text(value)
+            return "\n".join(filter(None, map(folded, value.split("\n"))))
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
         return [plain(item) for item in value] if isinstance(value, list) else value
 
     return {part: {key: plain(item) for key, item in entries.items()} for part, entries in state.items()}
-
-
-@lru_cache(maxsize=4096)  # the notes of a vault come up again in each state of it, and in each case that has it
-def _plain_text(text: str) -> str:
-    return "\n".join(filter(None, map(folded, text.split("\n"))))
 
 
 def _fields(records: dict[str, Any]) -> set[str]:
@@ -101,14 +100,13 @@ def _restored(vault: Vault) -> str:
 def own_words_findings(case: Case, wanted: Vault, end: Vault) -> list[Finding]:
     """The words that a text of the model's own should hold and does not."""
     found = []
-    start = case.fresh_vault()
-    known = ids_of(start)
     for place, words in case.goal.get("free", {}).items():
         if place in end.notes:
             texts = [end.notes[place].text]
         else:
             part, _, name = place.partition(".")
-            before, gold, own = (snapshot(vault, known).get(part, {}) for vault in (start, wanted, end))
+            states = _snapshots(case.fresh_vault(), wanted, end)
+            before, gold, own = (state.get(part, {}) for state in states)
             keys = [key for key in gold.keys() & own.keys() if gold[key] != before.get(key)]
             texts = [str(own[key].get(name)) for key in keys]
         for text in texts:

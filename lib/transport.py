@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
+import orjson
+
+from lib.json_text import json_bytes
+
 MAX_REPLY_BYTES = 2_000_000  # a reply of 512 tokens has some thousand
 MAX_DEPTH = 200  # levels of a reply's JSON; what lies deeper few programs can read, so it is cut out
 CONNECT_TIMEOUT = 5.0  # seconds
@@ -87,7 +91,7 @@ class Http:
         return self._local.connections
 
     def _exchange(self, method: str, path: str, payload: dict | None, timeout: float) -> dict:
-        body = None if payload is None else _dumped(payload)
+        body = None if payload is None else json_bytes(payload)
 
         def ask() -> Answered:
             return self._bytes(method, path, body, timeout)
@@ -145,16 +149,6 @@ class Http:
         key = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if key:
             fault.message = fault.message.replace(key, "***")
-
-
-def _dumped(payload: dict) -> bytes:
-    """JSON; slower for what orjson does not write, such as the integer of 400 digits that a model made up."""
-    import orjson
-
-    try:
-        return orjson.dumps(payload)
-    except TypeError:
-        return json.dumps(payload).encode()
 
 
 def seconds_until(moment: str | None, now: float) -> float | None:
@@ -222,8 +216,6 @@ def read_body(status: int, raw: bytes) -> dict:
 
 def _loaded(text: str) -> Any:
     """The JSON value, only of what every file and further request takes."""
-    import orjson
-
     try:
         value = orjson.loads(text)
         return _plain(value) if text.count("{") + text.count("[") > MAX_DEPTH else value

@@ -5,9 +5,11 @@
     python -m scripts.bench_eval --gguf runs/20251122_110000-kto-tiny/gguf/toolset-tiny-kto-f16.gguf --rounds 5
 
 First against a server on this machine with 4 slots that answers after 50 ms: the wall time beside the ideal one
-(requests x 50 ms / 4), and the evaluator's own CPU time a case, HTTP and judging included. Then against llama-server:
-the wall time beside that of the bare requests, the same ones in the same order from as many threads, without judging
-or journal. The two take turns, each on a server of its own. Exit 1 when a limit is missed.
+(requests x 50 ms / 4), and the evaluator's own time a case. That is the CPU time of this process, user's and system's,
+all threads: HTTP, JSON, the simulator, judging, the journal. The server is another process, so its time is not in it,
+nor is the waiting; CPU time and not wall time, because the server's own delays beyond 50 ms are in the wall time.
+Then against llama-server: the wall time beside that of the bare requests, the same ones in the same order from as many
+threads, without judging or journal. The two take turns, each on a server of its own. Exit 1 when a limit is missed.
 """
 
 import json

@@ -31,6 +31,7 @@ def record(case: str, outcome: str, attempt: int = 1, text: str = "All done.", *
         "calls": [call],
         "reply": text,
         "steps": [] if outcome == "infra" else [step],
+        **({} if outcome == "infra" else {"used": 1, "minimum": 2}),
         "changes": f"note created: {text}\n    +{text}\n    -old",
         "wanted": "note created: Wanted.md",
         "seconds": 1.5,

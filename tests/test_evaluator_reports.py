@@ -94,6 +94,7 @@ def test_report_names_every_failed_case_with_its_reasons():
     assert "### 2: model_fail" in report and "`wrong-tool` because wrong-tool" in report
     assert "Model 2/3, delivered 1/3" in report and "server build" in report
     assert "### 1:" not in report and "secretish" not in report
+    assert "- calls: 3, at least 1 needed" in markdown_report(result(records=[RECORDS[1] | {"used": 3, "minimum": 1}]))
 
 
 def test_speed_is_of_single_requests_and_of_all_of_them_together():

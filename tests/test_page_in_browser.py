@@ -63,6 +63,7 @@ def test_the_keyboard_opens_a_case_and_shows_all_of_it(show):
     text = shown.js("document.querySelector('.case[open] .body').textContent")
     assert "Please do c0." in text and "wrong-tool" in text and "note created: Wanted.md" in text
     assert "</script><script>window.hacked = 1</script>" in text and "␀␇␛[31m" in text
+    assert "fail 1.5 s · calls: 1, at least 2 needed" in text
     assert shown.js("document.querySelectorAll('.body img, .body script, .body svg').length") == 0
     assert shown.js("[...document.querySelectorAll('.added')].length") == 1
 
