@@ -84,8 +84,10 @@ def heard(text: str, tool_calls: list, form: str) -> tuple[list[FoundCall], list
     if form == "text":
         return find_calls(text)[:1], []
     delivered = delivered_calls(tool_calls)
-    seen = {(call.name, _key(call.arguments)) for call in delivered}
     left = [call for call in find_calls(text) if not (delivered and call.source == "fenced")]
+    if not left:
+        return delivered, []
+    seen = {(call.name, _key(call.arguments)) for call in delivered}
     return delivered, [call for call in left if (call.name, _key(call.arguments)) not in seen]
 
 

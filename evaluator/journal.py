@@ -2,7 +2,7 @@
 
     {"settings": {...}}                                                             the first line
     {"server": {...}}, {"probe": {...}}                                             what was found before the first case
-    {"id", "attempt", "path", "request", "status", "seconds", "reply"}              one exchange; request: SHA-256
+    {"id", "attempt", "path", "request", "status", "seconds", "reply"}              one exchange; request: its SHA-256
     {"id", "attempt", "path", "request", "fault", "seconds"}                        one that got no answer
     {"id", "attempt", "outcome", ...}                                               an attempt, judged
     {"end": time}                                                                   nothing is left to ask
@@ -84,7 +84,7 @@ class Journal:
         self.path = folder / "journal.jsonl"
         self.told = Told()
         self._lock = threading.Lock()
-        self._handle = open(self.path, "ab+")  # noqa: SIM115
+        self._handle = open(self.path, "ab+", buffering=0)  # noqa: SIM115
         try:
             _hold(self._handle, self.path)
             told = read_journal(self.path)
@@ -108,8 +108,8 @@ class Journal:
         """The row as a line on its own, whichever thread it comes from."""
         line = json_bytes(row) + b"\n"
         with self._lock:
-            self._handle.write(line)
-            self._handle.flush()
+            while line:
+                line = line[self._handle.write(line) :]
 
     def end(self) -> None:
         self.add({"end": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")})
@@ -149,11 +149,11 @@ class Calls:
         finally:
             self._local.attempt = None
 
-    def __call__(self, path: str, body: bytes, ask: Callable[[], Answered]) -> Answered:
+    def __call__(self, path: str, body: bytes, key: bytes, ask: Callable[[], Answered]) -> Answered:
         attempt = getattr(self._local, "attempt", None)
         if attempt is None:
             return ask()
-        request = hashlib.sha256(path.encode() + b"\n" + body).hexdigest()
+        request = hashlib.sha256(path.encode() + b"\n" + key).hexdigest()
         earlier = self.journal.told.replies.get((*attempt.values(), request))
         if earlier:
             status, text = earlier.pop(0)

@@ -103,9 +103,10 @@ def looking_findings(case: Case, calls: Sequence, toolset: Toolset) -> list[Find
         shown = [call for call in calls[:until] if call.result.get("success") is True]
         for group in unshown(shown, goal.get(key, [])):
             findings.append(Finding("not-looked-up", f"no result shows {' or '.join(group)}{when}", "calls"))
-    asked = results_text(_own(call) for call in calls if not toolset.check(call.name, call.arguments))
-    if "looks" in goal and lacking(asked, [goal["looks"]]):
-        findings.append(Finding("not-looked-up", f"no call was about {' or '.join(goal['looks'])}", "calls"))
+    if "looks" in goal:
+        asked = results_text(_own(call) for call in calls if not toolset.check(call.name, call.arguments))
+        if lacking(asked, [goal["looks"]]):
+            findings.append(Finding("not-looked-up", f"no call was about {' or '.join(goal['looks'])}", "calls"))
     for index, call in enumerate(calls):
         if call.name in goal.get("never", []):
             findings.append(Finding("forbidden-call", f"{call.name} must not be called here", f"calls[{index}]"))
@@ -133,6 +134,8 @@ def unshown(calls: Iterable, wanted: Iterable[str | list[str]]) -> list[list[str
     """The entries of which no call's result shows an alternative; what a call says itself comes back in its result."""
     missing = list(lacking("", wanted))
     for call in calls:
+        if not missing:
+            break
         said, shown = plain(results_text([_own(call)])), plain(results_text([call.result]))
         missing = [group for group in missing if not any(says(shown, word) and not says(said, word) for word in group)]
     return missing

@@ -32,6 +32,8 @@ def end_findings(case: Case, calls: Sequence, end: Vault, toolset: Toolset) -> l
         run_plan(wanted, list(plan), toolset)
         wrong = [Finding("wrong-state", text, "vault") for text in end_differences(case, wanted, end)]
         found.append(wrong or own_words_findings(case, wanted, end) + destroyed(case, calls, wanted, toolset))
+        if not found[-1]:
+            return []
     return min(found, key=len)[:MAX_FINDINGS]
 
 
@@ -118,6 +120,9 @@ def own_words_findings(case: Case, wanted: Vault, end: Vault) -> list[Finding]:
 
 def destroyed(case: Case, calls: Sequence, wanted: Vault, toolset: Toolset) -> list[Finding]:
     """Things that the gold plan keeps and a call removed, although they are there again at the end."""
+    changing = [call for call in calls if call.name in toolset.tools and toolset.tools[call.name].effect != "read"]
+    if len(changing) < 2:  # one to remove it, one to put it back
+        return []
     vault = case.fresh_vault()
     kept = _things(vault) & _things(wanted)
     found = []
@@ -142,15 +147,17 @@ def unseen_ids(case: Case, calls: Sequence, toolset: Toolset) -> list[Finding]:
 
     The ids of a call's own context are the model's to give.
     """
-    known, told, found = ids_of(case.fresh_vault()), case.question, []
+    known, found = ids_of(case.fresh_vault()), []
     for index, call in enumerate(calls):
+        if call.result.get("success") is not True or toolset.tools[call.name].effect == "read":
+            continue
         arguments = call.arguments or {}
         own = {name: value for name, value in arguments.items() if name not in ("context", "workspaceContext")}
-        given = told + results_text([arguments.get("context")])
-        if call.result.get("success") is True and toolset.tools[call.name].effect != "read":
-            for unseen in sorted(known & set(_ID.findall(results_text([own]))) - set(_ID.findall(given))):
-                found.append(
-                    Finding("unseen-id", f"{call.name} has {unseen}, which nothing had told", f"calls[{index}]")
-                )
-        told += results_text([call.result])
+        used = known.intersection(_ID.findall(results_text([own])))
+        if not used:
+            continue
+        earlier = [before.result for before in calls[:index]]
+        told = case.question + results_text([*earlier, arguments.get("context")])
+        for unseen in sorted(used.difference(_ID.findall(told))):
+            found.append(Finding("unseen-id", f"{call.name} has {unseen}, which nothing had told", f"calls[{index}]"))
     return found

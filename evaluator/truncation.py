@@ -6,8 +6,10 @@ Chat templates differ too much for an exact count, so only what no template expl
 
 import json
 import re
+from functools import lru_cache
 
 from evaluator.replies import Reply
+from lib.json_text import json_bytes
 
 # A tokenizer splits between letters and everything else, so each run of letters is a token or more. Some pieces of
 # SentencePiece models join a sign to a word or two short words: a quarter is taken off for those.
@@ -21,7 +23,12 @@ ROUND = 1024  # contexts are multiples of it
 
 def least_tokens(text: str) -> int:
     """Fewer tokens than this no text of so many words has."""
-    return int(_SHARE * sum(1 for _ in _WORD.finditer(text)))
+    return int(_SHARE * len(_WORD.findall(text)))
+
+
+@lru_cache(maxsize=8)  # the same tools are sent with every request
+def _least_tokens(written: bytes) -> int:
+    return least_tokens(written.decode())
 
 
 def most_tokens(text: str) -> int:
@@ -51,7 +58,7 @@ def cut(reply: Reply, texts: list[str], tools: list[dict] | None, window: int, b
     said = "\n".join(texts)
     needed = least_tokens(said)
     if read > most_tokens(said):  # only then has the template put the tools into the prompt, or part of them
-        needed += least_tokens(tools_text(tools))
+        needed += _least_tokens(json_bytes(tools)) if tools else 0
     if reply.truncated:
         return "the server cut the prompt, as it says itself", needed
     if not read:

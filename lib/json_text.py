@@ -6,7 +6,9 @@ strings. One cheap count shows that none of this happened; otherwise the text is
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from json import JSONDecodeError
 from typing import Any
 
@@ -37,12 +39,30 @@ def dump_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def json_bytes(value: Any) -> bytes:
-    """JSON without blanks; slower for what orjson does not write, such as the integer of 400 digits of some model."""
+class Written(list):
+    """A list that goes into many texts, its JSON written once, so it must not be changed any more."""
+
+    def __init__(self, items: Iterable):
+        super().__init__(items)
+        self.json = json_bytes(list(self))
+        self.digest = sha256(self.json).hexdigest()
+
+
+def json_bytes(value: Any, named: bool = False) -> bytes:
+    """JSON without blanks; slower for what orjson does not write, such as the integer of 400 digits of some model.
+
+    named: the digest of each Written stands for it.
+    """
+
+    def written(part: Any) -> Any:
+        if not isinstance(part, Written):
+            raise TypeError
+        return part.digest if named else orjson.Fragment(part.json)
+
     try:
-        return orjson.dumps(value)
+        return orjson.dumps(value, written, orjson.OPT_PASSTHROUGH_SUBCLASS)
     except TypeError:
-        return json.dumps(value).encode()
+        return json.dumps(value).encode()  # named or not: it is as good a name, only longer
 
 
 def read_json(text: str) -> tuple[Any, list[JsonFault]]:

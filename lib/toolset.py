@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from lib.errors import CannotRun
 from lib.findings import Finding, did_you_mean, explain, place_of
-from lib.json_text import shown
+from lib.json_text import Written, shown
 from lib.paths import PLAIN, WORD, path_problem
 
 DEFAULT_TOOLS = Path("configs/tools.json")
@@ -78,15 +78,19 @@ class Toolset:
                 findings += _path_rules(arguments, place, "arguments")
         return findings
 
-    def openai_tools(self) -> list[dict]:
+    def openai_tools(self) -> Written:
         """The tools as an OpenAI-style `tools` list."""
-        return [
+        return self._openai_tools
+
+    @cached_property
+    def _openai_tools(self) -> Written:
+        return Written(
             {
                 "type": "function",
                 "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
             }
             for tool in self.tools.values()
-        ]
+        )
 
     @cached_property
     def agents(self) -> dict[str, list[str]]:

@@ -32,7 +32,6 @@ _NO_TOOLS = re.compile(r"does not support tools|enable-auto-tool-choice|requires
 _TOO_LONG = re.compile(r"exceed_context_size|maximum context length|exceeds? (the |its )?(available )?context", re.I)
 _STATUS_CODES = {401: "unauthorized", 403: "unauthorized", 404: "not-found"}
 _REFUSALS = (("context-exceeded", _TOO_LONG), ("no-tools", _NO_TOOLS))
-STILL_COMING = "the reply was still coming when its time was over"
 
 Answer = TypeVar("Answer")
 Answered = tuple[int, bytes, str | None]  # status, body and Retry-After
@@ -59,17 +58,17 @@ class Fault(Exception):
 
 @dataclass
 class Http:
-    """JSON over HTTP to one server, one connection pool per thread, each exchange within `timeout` seconds.
+    """JSON over HTTP to one server, one connection per thread, each exchange within `timeout` seconds.
 
-    tape: called as tape(path, body, ask) for every POST in place of ask(), which makes the exchange and gives (status,
-    body, Retry-After); it may write the answer down, or have one already.
+    tape: called as tape(path, body, key, ask) for every POST in place of ask(), which makes the exchange and gives
+    (status, body, Retry-After); it may write the answer down, or have one already. key: what tells it from others.
     """
 
     url: str
     timeout: float = 120.0
     headers: dict[str, str] = field(default_factory=dict, repr=False)  # may hold a key
     proxies: bool = False  # whether HTTP_PROXY and its kin count: a server of one's own lies before them
-    tape: Callable[[str, bytes, Callable[[], Answered]], Answered] | None = field(default=None, repr=False)
+    tape: Callable[[str, bytes, bytes, Callable[[], Answered]], Answered] | None = field(default=None, repr=False)
     _local: threading.local = field(default_factory=threading.local, repr=False)
 
     def get(self, path: str, timeout: float | None = None) -> dict:
@@ -83,12 +82,13 @@ class Http:
 
         return select_proxy(self.url, get_environ_proxies(self.url)) if self.proxies else None
 
-    def _connections(self):
-        from lib.deadline import connections
+    def _connection(self):
+        from lib.connection import Connection
 
-        if not hasattr(self._local, "connections"):
-            self._local.connections = connections(self._proxy())
-        return self._local.connections
+        if not hasattr(self._local, "connection"):
+            headers = {"Content-Type": "application/json", **self.headers}
+            self._local.connection = Connection(self.url, headers, self._proxy())
+        return self._local.connection
 
     def _exchange(self, method: str, path: str, payload: dict | None, timeout: float) -> dict:
         body = None if payload is None else json_bytes(payload)
@@ -97,7 +97,10 @@ class Http:
             return self._bytes(method, path, body, timeout)
 
         try:
-            status, raw, wait = self.tape(path, body, ask) if self.tape and body is not None else ask()
+            if self.tape and payload is not None:
+                status, raw, wait = self.tape(path, body, json_bytes(payload, named=True), ask)
+            else:
+                status, raw, wait = ask()
             try:
                 return read_body(status, raw)
             except Fault as fault:
@@ -109,39 +112,34 @@ class Http:
 
     def _bytes(self, method: str, path: str, body: bytes | None, timeout: float) -> Answered:
         """The answer of an exchange that came to its end in time."""
-        from urllib3 import Timeout
-        from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
-
-        from lib.deadline import cut_off_after
+        from http.client import HTTPException
 
         deadline, connecting = time.monotonic() + timeout, min(CONNECT_TIMEOUT, timeout)
-        settings = {"redirect": False, "retries": False, "preload_content": False}
-        settings |= {"timeout": Timeout(connect=connecting, read=timeout), "body": body}
-        headers = {"Content-Type": "application/json", **self.headers}
-        response = None
+        connection = self._connection()
         try:
-            with cut_off_after(timeout):
-                response = self._connections().urlopen(method, self.url + path, headers=headers, **settings)
-                raw = _bytes_within(response, deadline)
-        except NewConnectionError as error:  # in some versions a ConnectTimeoutError too
-            raise Fault("connection", _cause(error, self.url), retry=True) from None
-        except ConnectTimeoutError:
-            why = f"no connection to {self.url} within {connecting:g} seconds"
-            raise Fault("connection", why, retry=True) from None
-        except ReadTimeoutError:
-            raise self._late(response, timeout) from None
-        except (HTTPError, OSError, UnicodeError) as error:
-            if time.monotonic() >= deadline:
-                raise self._late(response, timeout) from None
-            raise Fault("connection", _cause(error, self.url), retry=True) from None
-        finally:
-            if response is not None:
-                response.close()  # one that was read to its end has given its connection back already
-        return response.status, raw, response.headers.get("Retry-After")
+            try:
+                connection.open(connecting)
+            except TimeoutError:
+                why = f"no connection to {self.url} within {connecting:g} seconds"
+                raise Fault("connection", why, retry=True) from None
+            answer = connection.ask(method, path, body, deadline, MAX_REPLY_BYTES + 1)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, TimeoutError):
+                raise self._late(connection.answer, timeout) from None
+            if isinstance(error, HTTPException | OSError | UnicodeError):
+                raise Fault("connection", _cause(error, self.url), retry=True) from None
+            raise
+        if len(answer.body) > MAX_REPLY_BYTES:
+            raise Fault("reply-too-large", f"the reply has more than {MAX_REPLY_BYTES:,} bytes", answer.status)
+        if answer.missing:
+            got, announced = len(answer.body), len(answer.body) + answer.missing
+            raise Fault("connection", f"the reply ended after {got} of {announced} bytes", answer.status, retry=True)
+        return answer.status, answer.body, answer.headers.get("retry-after")
 
-    def _late(self, response: Any, timeout: float) -> Fault:
-        if response is not None:
-            return Fault("timeout", STILL_COMING, response.status)
+    def _late(self, answer: Any, timeout: float) -> Fault:
+        if answer is not None:
+            return Fault("timeout", "the reply was still coming when its time was over", answer.status)
         return Fault("timeout", f"no answer from {self.url} within {timeout:g} seconds")
 
     def _hide_key(self, fault: Fault) -> None:
@@ -168,25 +166,6 @@ def _cause(error: Exception, url: str) -> str:
     if "refused" in text:
         return f"no server listens at {url}"
     return f"the connection to {url} broke: {text[:200]}"
-
-
-def _bytes_within(response: Any, deadline: float) -> bytes:
-    """The whole body; a Fault when it is too large or not there at the deadline."""
-    parts, size = [], 0
-    late = Fault("timeout", STILL_COMING, response.status)
-    while chunk := response.read1(65536, decode_content=True):
-        parts.append(chunk)
-        size += len(chunk)
-        if size > MAX_REPLY_BYTES:
-            raise Fault("reply-too-large", f"the reply has more than {MAX_REPLY_BYTES:,} bytes", response.status)
-        if time.monotonic() >= deadline:
-            raise late
-    if time.monotonic() >= deadline:
-        raise late
-    expected = response.headers.get("Content-Length")
-    if expected and expected.isdigit() and size < int(expected) and "Content-Encoding" not in response.headers:
-        raise Fault("connection", f"the reply ended after {size} of {expected} bytes", response.status, retry=True)
-    return b"".join(parts)
 
 
 def read_body(status: int, raw: bytes) -> dict:

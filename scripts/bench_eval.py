@@ -89,7 +89,7 @@ def waiting_server(prompts: list[str]) -> list[str]:
     try:
         url = f"http://127.0.0.1:{ports.get(timeout=60)}"
         ours(url, cases[:4], 4)  # opens what is opened once
-        legs = {parallel: ours(url, cases, parallel) for parallel in (1, 2, SLOTS)}
+        legs = {parallel: ours(url, cases, parallel, keep=False) for parallel in (1, 2, SLOTS)}
     finally:
         process.terminate()
     click.echo(f"{len(cases)} cases, {SLOTS} slots, {DELAY * 1000:.0f} ms an answer")
@@ -139,8 +139,8 @@ def on_llama_server(gguf: Path, measure):
         return measure(server.url)
 
 
-def ours(url: str, cases: list, parallel: int, max_tokens: int = 512) -> Leg:
-    """All cases asked by the evaluator's own runner, judged and written to a journal."""
+def ours(url: str, cases: list, parallel: int, max_tokens: int = 512, keep: bool = True) -> Leg:
+    """All cases asked by the evaluator's own runner, judged and written to a journal. keep: the bodies that it sent."""
     from evaluator.conversation import Asking
     from evaluator.journal import Calls, Journal
     from evaluator.llama_server import LlamaCpp
@@ -151,9 +151,9 @@ def ours(url: str, cases: list, parallel: int, max_tokens: int = 512) -> Leg:
     chains = defaultdict(list)
 
     class Noting(Calls):
-        def __call__(self, path, body, ask):
-            chains[self._local.attempt["id"]].append((path, body))
-            return super().__call__(path, body, ask)
+        def __call__(self, path, body, key, ask):
+            chains[self._local.attempt["id"]].append((path, body if keep else b""))
+            return super().__call__(path, body, key, ask)
 
     asking = Asking(LlamaCpp(url), load_toolset(), Sampling(max_tokens=max_tokens))
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder), {}, False) as journal:

@@ -187,7 +187,7 @@ def test_equal_requests_of_one_attempt_get_their_answers_in_turn(tmp_path):
             with calls.of("a", 1):
                 for _ in range(3):
                     with contextlib.suppress(StopIteration):
-                        yield calls("/p", b"{}", lambda: next(replies))
+                        yield calls("/p", b"{}", b"{}", lambda: next(replies))
 
     assert list(tape(False)) == [(200, b"one", None), (503, b"busy", "7"), (200, b"two", None)]
     assert list(tape(None)) == [(200, b"one", None), (200, b"two", None)]  # what was to be retried is no answer

@@ -183,18 +183,6 @@ def test_retries_wait_longer_each_time():
     assert waits == list(transport.RETRY_DELAYS) == sorted(waits)
 
 
-def test_dripping_reply_ends_at_its_deadline(monkeypatch):
-    class Drip:
-        status, headers = 200, {}
-
-        @staticmethod
-        def read1(amount, decode_content):
-            return b" "
-
-    with pytest.raises(Fault, match="still coming"):
-        transport._bytes_within(Drip, transport.time.monotonic() - 1)
-
-
 # ---------------------------------------------------------------- who is to blame
 
 LLAMA_500 = {

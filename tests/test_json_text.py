@@ -1,13 +1,14 @@
 """lib/json_text.py: nothing is lost unnoticed when JSON is read."""
 
 import json
+from hashlib import sha256
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.json_text import dump_json, read_json, read_json_prefix
+from lib.json_text import Written, dump_json, json_bytes, read_json, read_json_prefix
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
@@ -122,3 +123,14 @@ def test_ten_megabytes_with_a_fault_at_the_end_are_read():
 
 def test_the_fast_reader_agrees_that_the_sample_is_json():
     assert orjson.loads('{"a": 1, "a": 2}') == {"a": 2}  # the loss that this module is there to notice
+
+
+@given(st.lists(json_values, max_size=3), json_values)
+def test_a_list_that_is_written_once_is_the_same_json_wherever_it_stands(items, other):
+    assert json.loads(json_bytes({"a": Written(items), "b": [other]})) == {"a": items, "b": [other]}
+
+
+@given(st.lists(json_values, max_size=3))
+def test_a_list_that_is_written_once_can_be_named_by_its_digest(items):
+    named = json.loads(json_bytes({"a": Written(items), "b": 1}, named=True))
+    assert named == {"a": sha256(json_bytes(items)).hexdigest(), "b": 1}

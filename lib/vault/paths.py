@@ -57,6 +57,8 @@ def _name_fault(name: str) -> str:
 
 def _folded(text: str) -> str:
     """Compatibility forms made plain and invisible characters gone, as some file systems take them."""
+    if text.isascii():  # which has neither
+        return text
     return "".join(char for char in unicodedata.normalize("NFKC", text) if unicodedata.category(char) != "Cf")
 
 
