@@ -78,9 +78,14 @@ class Http:
         return self._exchange("POST", path, payload, timeout or self.timeout)
 
     def _proxy(self) -> str | None:
-        from requests.utils import get_environ_proxies, select_proxy
+        if not self.proxies:
+            return None
+        from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
 
-        return select_proxy(self.url, get_environ_proxies(self.url)) if self.proxies else None
+        proxy = select_proxy(self.url, get_environ_proxies(self.url))
+        if proxy and not (proxy := prepend_scheme_if_needed(proxy, "http")).startswith("http://"):
+            raise Fault("connection", "of the proxies that the environment may name, only http:// ones can be used")
+        return proxy
 
     def _connection(self):
         from lib.connection import Connection

@@ -51,7 +51,7 @@ def ask(connection: Connection, body: bytes | None = b"{}", seconds: float = 5.0
     "reply",
     [
         PLAIN,
-        b"HTTP/1.1 404 Not Found\r\ncontent-length:4\r\nX-A:  b \r\n\r\nnope",
+        b"HTTP/1.1 404 Not Found\r\ncontent-length:4\r\nX-A:  b\r\n\r\nnope",
         b"HTTP/1.0 200 OK\r\n\r\nuntil the end",
         b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nuntil the end",
         b"HTTP/1.1 200\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",

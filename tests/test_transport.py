@@ -38,6 +38,10 @@ def test_a_proxy_counts_only_when_asked_for(monkeypatch, asked, through):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("http_proxy", "http://proxy:3128")
     assert Http("http://teacher.example", proxies=asked)._proxy() == through
+    monkeypatch.setenv("http_proxy", "socks5://proxy:1080")
+    if asked:
+        with pytest.raises(Fault, match="only http:// ones"):
+            Http("http://teacher.example", proxies=True).get("/")
 
 
 def test_a_reply_that_drips_ends_at_the_deadline():

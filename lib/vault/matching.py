@@ -1,6 +1,7 @@
 """How well a query fits a name or a text: small deterministic scores between 0 and 1, and snippets."""
 
 import re
+from functools import lru_cache
 
 CONTENT_WEIGHT, NAME_WEIGHT = 0.6, 0.4
 PHRASE_SCORE, WORDS_WEIGHT, WORDS_FLOOR = 0.9, 0.8, 0.3
@@ -49,8 +50,9 @@ def _alike(one: str, other: str) -> float:
     return 2 * len(pairs & others) / (len(pairs) + len(others)) if pairs and others else 0.0
 
 
-def _pairs(word: str) -> set[str]:
-    return {word[index : index + 2] for index in range(len(word) - 1)}
+@lru_cache(maxsize=4096)  # a query is held against every name, and names come again with the next one
+def _pairs(word: str) -> frozenset[str]:
+    return frozenset(word[index : index + 2] for index in range(len(word) - 1))
 
 
 def combined(body: float, name: float) -> tuple[float, str]:
