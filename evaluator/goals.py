@@ -69,17 +69,15 @@ def _compared_fields(kind: type) -> tuple[str, ...] | None:
     return tuple(field.name for field in dataclasses.fields(kind) if field.name not in _TIMES)
 
 
-def untouched(*vaults: Vault) -> dict[str, set[str]]:
+def untouched(*vaults: Vault) -> dict[str, Collection[str]]:
     """By part, the keys whose record is the very same in all of the vaults, so that it cannot differ between them."""
-    first, *others = vaults
-    return {
-        part: {
-            key
-            for key, record in getattr(first, part).items()
-            if all(getattr(other, part).get(key) is record for other in others)
-        }
-        for part in ("notes", *_RECORDS)
-    }
+    same = {}
+    for part in ("notes", *_RECORDS):
+        first, *others = (getattr(vault, part) for vault in vaults)
+        same[part] = first.keys()
+        for other in others:
+            same[part] = {key for key in same[part] if other.get(key) is first[key]}
+    return same
 
 
 def snapshot(vault: Vault, known_ids: set[str], without: Mapping[str, Collection[str]]) -> dict[str, Any]:
