@@ -9,8 +9,7 @@ from evaluator.cases import Case
 from evaluator.parsing import spoken
 from evaluator.values import folded
 from lib.toolset import Finding, Toolset
-from lib.vault import execute
-from lib.vault.compare import digest
+from lib.vault import diff, execute
 
 # A question mark, or the ways to ask without one.
 _ASKS = re.compile(
@@ -115,17 +114,13 @@ def looking_findings(case: Case, calls: Sequence, toolset: Toolset) -> list[Find
 
 def first_change(case: Case, calls: Sequence, toolset: Toolset) -> int:
     """The index of the first call that changed something, len(calls) when none did; a batch of reads does not."""
-
-    def state() -> tuple:
-        return digest(vault, volatile=False), vault.window, vault.current_workspace
-
     vault = case.fresh_vault()
     for index, call in enumerate(calls):
         if call.arguments is None or call.name not in toolset.tools:
             continue
-        before = state() if toolset.tools[call.name].effect != "read" else None
+        before = vault.clone()
         execute(vault, call.name, call.arguments)
-        if before and state() != before:
+        if toolset.tools[call.name].effect != "read" and diff(before, vault):
             return index
     return len(calls)
 
