@@ -29,7 +29,8 @@ _REFUSES = re.compile(
     r"|\bout of (?:my )?reach\b|\bnothing (?:that )?i can\b|\bi can only\b"
     r"|\bi must pass\b|\bclosed to me\b"
 )
-_LATIN = "[a-z0-9\u00df-\u024f]"  # letters of scripts that put blanks between words
+_LATIN = re.compile("[a-z0-9\u00df-\u024f]")  # letters of scripts that put blanks between words
+_WORD_END = re.compile(f"(?:e?s)?(?!{_LATIN.pattern})")  # a plural is the same word
 _THING = (
     r"(?:note|file|folder|document|workspace|agent|checkpoint|state|command|entry|entries|thing|match(?:e)?|result)s?"
 )
@@ -47,10 +48,19 @@ def plain(text: str) -> str:
 
 def says(text: str, word: str) -> bool:
     """Whether the plain text holds the word (or words), also in the plural, but not as a part of another word."""
-    word = plain(word)
-    before = f"(?<!{_LATIN})" if re.match(_LATIN, word) else ""
-    after = r"(?!\d)" if word[-1:].isdigit() else f"(?:e?s)?(?!{_LATIN})" if re.match(_LATIN, word[-1:]) else ""
-    return re.search(before + re.escape(word) + after, text) is not None
+    word = plain(word)  # searched by hand: to compile a pattern for each word takes longer than all the rest
+    begins, last, start = _LATIN.match(word), word[-1:], text.find(word)
+    while start >= 0:
+        end = start + len(word)
+        inside = begins and start and _LATIN.match(text, start - 1)
+        if last.isdigit():
+            inside = inside or text[end : end + 1].isdecimal()
+        elif _LATIN.match(last):
+            inside = inside or not _WORD_END.match(text, end)
+        if not inside:
+            return True
+        start = text.find(word, start + 1)
+    return False
 
 
 def lacking(text: str, wanted: Iterable[str | list[str]]) -> list[list[str]]:
