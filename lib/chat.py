@@ -58,12 +58,16 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A conversation, its label (None: unlabelled), its own tool list if it has one, and further row keys."""
+    """A conversation, its label (None: unlabelled), its own tool list if it has one, and further row keys.
+
+    family: the name that rows asking the same in other words share, once lib.held_out has given it.
+    """
 
     turns: tuple[Turn, ...]
     label: bool | None = None
     tools: tuple[dict, ...] | None = None
     extra: dict = field(default_factory=dict)
+    family: str = field(default="", compare=False)
 
     @property
     def calls(self) -> list[Call]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from lib import llama_cpp
 from lib.chat import example_from_row, print_text
 from lib.errors import CannotRun
-from lib.held_out import is_held_out
+from lib.held_out import is_held_out, with_families
 from lib.jsonl import read_rows, write_text
 from lib.steps import run_step
 
@@ -38,16 +38,16 @@ class Measured:
 def rows_text(data: list[str], held_out: bool, characters: int) -> str:
     """The first so many characters of the rows that were held out of training, or of those that were not."""
     found, size = [], 0
-    for path in [path for path in data if Path(path).is_file()] or [DATA]:
-        for _, row in read_rows(path):
-            example, _ = example_from_row(row)
-            if example is None or example.label is False or is_held_out(example, HELD_OUT) != held_out:
-                continue
-            with contextlib.suppress(ValueError):  # a native row may hold what the text form cannot
-                found.append("\n\n".join(print_text(turn.parts) for turn in example.turns))
-                size += len(found[-1])
-            if size > characters:
-                return "\n\n".join(found)
+    files = [path for path in data if Path(path).is_file()] or [DATA]
+    rows = [(f"{path}:{line}", example_from_row(row)[0]) for path in files for line, row in read_rows(path)]
+    for _, example in with_families(rows):
+        if example.label is False or is_held_out(example, HELD_OUT) != held_out:
+            continue
+        with contextlib.suppress(ValueError):  # a native row may hold what the text form cannot
+            found.append("\n\n".join(print_text(turn.parts) for turn in example.turns))
+            size += len(found[-1])
+        if size > characters:
+            break
     return "\n\n".join(found)
 
 

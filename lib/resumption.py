@@ -23,6 +23,7 @@ WORDS = {
     "sft_run": "the SFT run it starts from",
     "sft_adapter": "the adapter of that SFT run",
     "tokens_digest": "the tokens of the rows",
+    "held_out_digest": "which rows are held out",
 }
 SAMPLES, SAMPLE_BYTES = 16, 1 << 16
 
@@ -58,8 +59,9 @@ def changes(old: dict, config: Recipe, facts: dict) -> list[str]:
     before, now = old.get("settings", {}), asdict(config)
     found = [f"{name} ({before.get(name)} then, {now[name]} now)" for name in now if before.get(name) != now[name]]
     bound = [name for name in WORDS if name in facts and old.get(name) != facts[name]]
-    if len(bound) + len(found) > 1:  # other data or another template give other tokens: say the cause alone
-        bound = [name for name in bound if name != "tokens_digest"]
+    for derived in ("tokens_digest", "held_out_digest"):  # other data give others: say the cause alone
+        if len(bound) + len(found) > 1:
+            bound = [name for name in bound if name != derived]
     for name in bound:
         found.append(WORDS[name] + detail(name, old.get(name), facts[name]))
     return found

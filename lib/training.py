@@ -137,6 +137,7 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
     desirable = [example.label is not False for example in kept]
     training, apart = split(kept, config.eval_fraction, method == "kto")
     held_out, held_desirable = [rows[i] for i in apart], [desirable[i] for i in apart]
+    families = len({kept[i].family for i in apart})
     rows, desirable = [rows[i] for i in training], [desirable[i] for i in training]
     if method == "sft":
         rows = sft_rows(rows, config) + name_rows(left, tokenizer, config)
@@ -148,6 +149,7 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
         "data": {path: runs.digest_file(path) for path in data},
         "template_digest": template_digest(tokenizer),
         "tokens_digest": (digest := rows_digest([*rows, *held_out])),
+        "held_out_digest": rows_digest(held_out),
         "sft_run": str(sft_run) if sft_run else None,
         "sft_adapter": runs.digest_file(adapter / ADAPTERS[TRAINERS[platform]]) if adapter else None,
     }
@@ -157,7 +159,7 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
         *describe(config, origins, recipe),
         f"  base                    {base}",
         f"  data                    {', '.join(data)}: {len(rows)} rows, {tokens} tokens, {trained} trained "
-        f"({100 * trained / tokens:.0f} %); held out {len(held_out)}, too long {too_long}",
+        f"({100 * trained / tokens:.0f} %); held out {len(held_out)} of {families} families, too long {too_long}",
         f"  tokens and masks        sha256 {digest}",
     ]
     remarks = advice(config)

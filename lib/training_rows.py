@@ -7,11 +7,11 @@ import random
 from lib.cli import log, progress
 from lib.config import Recipe
 from lib.errors import CannotRun
-from lib.held_out import is_held_out
+from lib.held_out import is_held_out, with_families
 
 
 def load_examples(paths: list[str]) -> list:
-    """Every example of the files, with its place; rows that cannot be trained on end in CannotRun, all named."""
+    """Every example of the files, with its place and family; rows that cannot be trained on end in CannotRun."""
     from lib.chat import example_from_row
     from lib.jsonl import read_rows
 
@@ -27,7 +27,7 @@ def load_examples(paths: list[str]) -> list:
     if faults:
         shown = "\n".join(faults[:5])
         raise CannotRun(f"{len(faults)} rows cannot be trained on (make validate shows all):\n{shown}")
-    return examples
+    return with_families(examples)
 
 
 def tools_for(mode: str) -> list[dict] | None:

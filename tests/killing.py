@@ -15,6 +15,7 @@ SECONDS = 120
 FLAGS = ["--batch-size", "3", "--grad-accumulation", "2", "--log-every", "2", "--save-every", "3"]
 SFT = [*FLAGS, "--epochs", "16", "--lora-dropout", "0.1", "--eval-fraction", "0.2", "--rows-per-tool", "0"]
 KTO = [*FLAGS, "--epochs", "12", "--learning-rate", "1e-3"]
+KTO += ["--warmup-fraction", "0.2", "--stage-step", "20", "--stage-factor", "0.25"]
 
 
 class Trainings:
@@ -88,6 +89,13 @@ def last_step(run: Path | None) -> int:
     if run is None or not (run / "logs/training_latest.jsonl").exists():
         return 0
     return max((row["step"] for row in rows_of(run)), default=0)
+
+
+def two_stages(step: int, total: int) -> float:
+    """The learning rate that KTO's flags ask for in a step, counted from 1, of so many."""
+    warm, step = -(-total // 5), step - 1
+    share = step / warm if step < warm else (total - step) / (total - warm)
+    return 1e-3 * share * (0.25 if step >= 20 else 1)
 
 
 def figures_of(run: Path) -> list[dict]:

@@ -17,7 +17,7 @@ from lib.config import load_config, load_size
 from lib.errors import CannotRun
 from lib.jsonl import write_rows
 from lib.resumption import base_digest, changes
-from tests.killing import KTO, SFT, Trainings, figures_of, newest, rows_of, wait_for_step
+from tests.killing import KTO, SFT, Trainings, figures_of, newest, rows_of, two_stages, wait_for_step
 from tests.tiny_model import call_row, row, write_tiny_model
 
 
@@ -81,6 +81,8 @@ def test_kto_killed_four_times_ends_as_if_left_alone(place, trainings, whole):
     run = trainings.finish("kto", place / "kto-killed", *flags, "--resume")
     assert_same(run, alone)
     assert any(row["kl"] > 0 for row in rows_of(run))
+    rates = {row["step"]: row["learning_rate"] for row in rows_of(run)}
+    assert rates == pytest.approx({step: two_stages(step, 48) for step in rates}, rel=1e-6) and max(rates) == 48
 
 
 @pytest.mark.parametrize("name", ["optimizer.pt", "adapter_model.safetensors", "meter-0.json"])
@@ -153,7 +155,7 @@ def test_a_disk_that_is_full_during_a_save_costs_nothing(place, trainings, whole
 CONFIG, _ = load_config("sft", load_size("tiny", "cpu", "sft"), {})
 FACTS = {
     "platform": "cpu", "base": "a", "base_digest": "1", "data": {"x.jsonl": "1"}, "template_digest": "1",
-    "tokens_digest": "1", "sft_run": None,
+    "tokens_digest": "1", "held_out_digest": "1", "sft_run": None,
 }  # fmt: skip
 
 
@@ -166,6 +168,8 @@ FACTS = {
         ({"data": {"y.jsonl": "1"}}, "the data (x.jsonl, y.jsonl)"),
         ({"template_digest": "2", "tokens_digest": "2"}, "the chat template"),
         ({"tokens_digest": "2"}, "the tokens of the rows"),
+        ({"held_out_digest": "2", "tokens_digest": "2"}, "which rows are held out"),
+        ({"data": {"x.jsonl": "2"}, "tokens_digest": "2", "held_out_digest": "2"}, "the data (x.jsonl)"),
         ({"sft_run": "runs/z"}, "the SFT run it starts from (runs/z then, None now)"),
         ({"settings": {"epochs": 9.0}}, "epochs (9.0 then, 1.0 now)"),
     ],
@@ -185,6 +189,17 @@ def test_changed_data_is_refused(place, trainings, whole, tmp_path):
     trainings.start("sft", run.parent, place / "sft.jsonl", *SFT, "--resume")
     assert trainings.wait() == 2
     assert f"cannot be resumed, these have changed: the data ({place / 'sft.jsonl'})" in trainings.output.read_text()
+
+
+def test_another_split_is_refused(place, trainings, whole, tmp_path):
+    """Proofs beside the data bring its rows into other families."""
+    run = unfinished_copy(whole, tmp_path / "runs")
+    proofs = place / "sft.proof.jsonl"
+    write_rows(proofs, ({"intent": "one"} for _ in range(23)))
+    trainings.start("sft", run.parent, place / "sft.jsonl", *SFT, "--resume")
+    assert trainings.wait() == 2
+    assert "cannot be resumed, these have changed: which rows are held out." in trainings.output.read_text()
+    proofs.unlink()
 
 
 def test_other_weights_of_the_same_shape_are_another_base(place, tmp_path):

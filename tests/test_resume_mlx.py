@@ -17,7 +17,7 @@ from lib.training_mlx import resume
 from lib.watching import Watcher
 from tests import mlx_support as support
 from tests import training_jobs
-from tests.killing import CLOCK, KTO, SFT, Trainings, newest, rows_of, wait_for_step
+from tests.killing import CLOCK, KTO, SFT, Trainings, newest, rows_of, two_stages, wait_for_step
 from tests.tiny_model import row
 
 QUIET = Watcher(None, "sft")
@@ -72,6 +72,8 @@ def test_kto_killed_four_times_ends_as_if_left_alone(place, trainings, whole):
     run = trainings.finish("kto", place / "kto-killed", *flags, "--resume")
     assert_same(run, alone)
     assert any(entry["kl"] > 0 for entry in rows_of(run))
+    rates = {entry["step"]: entry["learning_rate"] for entry in rows_of(run)}
+    assert rates == pytest.approx({step: two_stages(step, 48) for step in rates}, rel=1e-6) and max(rates) == 48
 
 
 def test_ctrl_c_and_then_a_damaged_checkpoint(place, trainings, whole):
