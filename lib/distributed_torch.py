@@ -1,6 +1,7 @@
 """What changes when several processes train one model: whose batches are whose, and a loss inside DDP's forward.
 
 The recipe's accumulation is shared out over the processes: a step sees the same batches with any number of them.
+KTO's KL is that of each micro-batch, as in one process; trl takes one mean over those of all processes.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Rows held out for the evaluation loss: whole families of requests, so that none is asked on both sides in other words,
-and KTO's order kept."""
+"""Rows held out for the evaluation loss: whole families, so that none is asked on both sides, and KTO's order kept."""
 
 from __future__ import annotations
 
@@ -64,7 +63,7 @@ def split(examples: list, share: float, alternate: bool) -> tuple[list[int], lis
     kept = [place for place, out in enumerate(apart) if not out]
     held = [place for place, out in enumerate(apart) if out]
     if held and not kept:
-        raise CannotRun("all rows are held out, as those of one family go together. Use --eval-fraction 0, or more rows.")
+        raise CannotRun("all rows are of families that are held out. Use --eval-fraction 0, or more rows.")
     labels = [example.label is not False for example in examples]
     if alternate and held and all(a != b for a, b in zip(labels, labels[1:], strict=False)):
         groups = group_by_shared_keys([[prompt_of(examples[place])] for place in kept])

@@ -178,7 +178,8 @@ def token_needs(environment) -> list[Need]:
 
 def config_needs(target: str, size: str) -> list[Need]:
     """Whether the shipped recipes hold for the size on this machine, as a training would check them."""
-    from lib.rules import this_machine, valid_config
+    from lib.rules import valid_config
+    from lib.situation import this_machine
 
     needs, machine = [], this_machine()
     for method in ("sft", "kto"):

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from lib import kto_advice, launch, rules, runs
+from lib import kto_advice, launch, rules, runs, situation
 from lib.checkpoints import checkpoints
 from lib.cli import log, option, yes_option
 from lib.config import METHODS, PLATFORMS, TRAINERS, Recipe, advice, describe
@@ -118,7 +118,7 @@ def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = 
     processes, sharded = options.pop("nproc"), options.pop("fsdp")
     evaluated = adapter_folder(options.pop("eval_only"), platform)
     adapter = adapter_folder(sft_run, platform)
-    machine = rules.this_machine(processes, sharded)
+    machine = situation.this_machine(processes, sharded)
     size, config, origins = rules.valid_config(method, (platform, size_name), options, recipe, model, machine)
     examples = load_examples(data)
     import_module("lib.contamination").refuse_evaluation_prompts(examples)

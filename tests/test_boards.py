@@ -78,6 +78,6 @@ def test_wandb_gets_its_project_by_the_environment(tmp_path, monkeypatch):
 
 
 def test_a_board_that_is_not_installed_is_said_before_anything_is_loaded(tmp_path, monkeypatch):
-    monkeypatch.setattr("lib.rules.util.find_spec", lambda name: None)
+    monkeypatch.setattr("lib.situation.util.find_spec", lambda name: None)
     answer = CliRunner().invoke(sft, ["--model", str(tmp_path), "--report-to", "trackio", "--yes"])
     assert answer.exit_code == 2 and "pip install trackio, or --report-to none" in answer.output

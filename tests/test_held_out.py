@@ -109,5 +109,5 @@ def test_nothing_moves_without_a_share_or_without_an_order():
 
 def test_a_single_family_is_not_held_out_as_a_whole(tmp_path):
     examples = load(tmp_path, [(call_row(number), "two") for number in range(9)], proven=True)
-    with pytest.raises(CannotRun, match="all rows are held out.* --eval-fraction 0"):
+    with pytest.raises(CannotRun, match="all rows are of families.* --eval-fraction 0"):
         split(examples, 0.2, alternate=False)

@@ -7,7 +7,8 @@ import pytest
 from lib.base_model import read_config
 from lib.config import FORMER, PLATFORMS, load_config, load_size, read_yaml
 from lib.errors import CannotRun
-from lib.rules import RULES, Situation, broken_rules, this_machine, valid_config
+from lib.rules import RULES, broken_rules, valid_config
+from lib.situation import Situation, this_machine
 
 LLAMA = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "max_position_embeddings": 8192}
 CPU = {"torch": "2.13.0", "trl": "1.16.0", "transformers": "5.23.0"}

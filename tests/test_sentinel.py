@@ -2,7 +2,7 @@
 
 import math
 import random
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -10,6 +10,8 @@ from lib.checkpoints import seal
 from lib.config import load_config, load_size
 from lib.sentinel import Collapse, Sentinel, is_saturated, report
 from lib.stopping import EarlyStop
+from scripts.kto import main as kto
+from scripts.sft import main as sft
 
 SFT, _ = load_config("sft", load_size("7b", "cpu", "sft"), {})
 KTO, _ = load_config("kto", load_size("7b", "cpu", "kto"), {"learning_rate": 1e-5})
@@ -112,11 +114,13 @@ def test_at_a_low_rate_a_larger_beta_is_the_advice():
     assert first_alarm("kto", slow, falling(0, 20, 3.0))[1].change == "--beta 0.6"
 
 
+def kl_dying(seed):
+    for row in kto_curve(seed):
+        yield row | ({"kl": 0.0, "rewards/chosen": -2 * KTO.beta} if row["step"] > 150 else {})
+
+
 def test_a_kl_that_was_alive_and_is_gone_is_caught():
-    rows = list(kto_curve(2))
-    for row in rows[30:]:
-        row |= {"kl": 0.0, "rewards/chosen": -2 * KTO.beta}
-    step, finding = first_alarm("kto", KTO, rows)
+    step, finding = first_alarm("kto", KTO, kl_dying(2))
     assert EVERY * 31 < step <= EVERY * 34 and "KL was" in finding.what
 
 
@@ -124,9 +128,13 @@ def test_a_kl_of_zero_alone_is_usual():
     assert first_alarm("kto", KTO, [row | {"kl": 0.0} for row in kto_curve(3)]) is None
 
 
+def saturating(seed):
+    for row in kto_curve(seed):
+        yield row | {"saturated": 0.97 if row["step"] > 100 else 0.2}
+
+
 def test_saturated_rows_are_caught():
-    rows = [row | {"saturated": 0.97 if row["step"] > 100 else 0.2} for row in kto_curve(4)]
-    step, finding = first_alarm("kto", KTO, rows)
+    step, finding = first_alarm("kto", KTO, saturating(4))
     assert 100 < step <= 120 and "97% of the rows have no gradient" in finding.what
 
 
@@ -161,6 +169,42 @@ def test_the_last_good_checkpoint_is_kept_and_later_ones_are_set_aside(tmp_path)
     assert 'Change one thing: make kto KTO_ARGS="--learning-rate 2.5e-06"' in error.message
     names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
     assert names == {f"checkpoint-{s}" if s < since else f"bad-{s}" for s in (40, 60, 80)}
+
+
+def jumping(method, seed):
+    for row in (sft_curve if method == "sft" else kto_curve)(seed):
+        yield row | ({"loss": 9.0} if row["step"] > 200 else {})
+
+
+def breaking(method, seed):
+    for row in (sft_curve if method == "sft" else kto_curve)(seed):
+        yield row | ({"grad_norm": None} if row["step"] > 200 else {})
+
+
+COLLAPSES = [
+    ("sft", {}, jumping("sft", 1)),
+    ("sft", {}, breaking("sft", 1)),
+    ("kto", {"learning_rate": 1e-5}, jumping("kto", 1)),
+    ("kto", {"learning_rate": 1e-5}, breaking("kto", 1)),
+    ("kto", {"learning_rate": 1e-5}, falling(1, 20, 3.0)),
+    ("kto", {"learning_rate": 2e-7}, falling(1, 20, 3.0)),
+    ("kto", {"learning_rate": 2e-7}, kl_dying(1)),
+    ("kto", {"learning_rate": 1e-5}, saturating(1)),
+]
+
+
+@pytest.mark.parametrize("method, settings, rows", COLLAPSES)
+def test_what_is_advised_is_one_flag_of_the_script_with_a_value_that_it_takes(method, settings, rows):
+    """The script's own parser reads it, and the settings with it are valid and differ in nothing else."""
+    size = load_size("7b", "cpu", method)
+    before, _ = load_config(method, size, settings)
+    _, finding = first_alarm(method, before, rows)
+    script = {"sft": sft, "kto": kto}[method]
+    given = script.make_context(method, finding.change.split()).params
+    names = {name: given[name] for name in asdict(before) if given[name] is not None}
+    after, _ = load_config(method, size, settings | names)
+    changed = {name for name, value in asdict(after).items() if value != asdict(before)[name]}
+    assert len(changed) == 1 and changed == set(names)
 
 
 def test_early_stopping_waits_for_its_patience_and_names_the_best():

@@ -35,11 +35,11 @@ KTO = [*FLAGS, "--epochs", "2", "--learning-rate", "1e-2", "--dtype", "float32",
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with a model and 20 rows for training, four for the evaluation loss."""
+    """A folder with a model and rows for an even number of micro-batches and some that are held out."""
     folder = tmp_path_factory.mktemp("several")
     write_tiny_model(folder / "model")
-    write_rows(folder / "sft.jsonl", (call_row(i) for i in range(24)))
-    write_rows(folder / "kto.jsonl", (row(f"Add note {i}{'!' * i}", f"Done {i}.", i % 2 == 0) for i in range(32)))
+    write_rows(folder / "sft.jsonl", (call_row(i) for i in range(28)))
+    write_rows(folder / "kto.jsonl", (row(f"Add note {i}{'!' * i}", f"Done {i}.", i % 2 == 0) for i in range(40)))
     return folder
 
 

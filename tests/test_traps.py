@@ -112,7 +112,7 @@ def test_a_cache_below_a_folder_that_is_missing_can_be_made(tmp_path):
 
 def test_the_doctor_checks_the_configuration_as_a_training_would(monkeypatch):
     assert [need.state for need in needs.config_needs("cpu", "tiny")] == ["ok", "ok"]
-    monkeypatch.setattr("lib.rules.visible_gpus", lambda environment: 4)
+    monkeypatch.setattr("lib.situation.visible_gpus", lambda environment: 4)
     found = needs.config_needs("cuda", "7b")
     assert {need.name for need in found} == {"Config"}
     assert any("4 GPUs are visible" in need.detail and "NPROC=4" in need.fix for need in found)
