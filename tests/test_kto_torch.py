@@ -103,21 +103,6 @@ def test_the_sft_term_is_added_and_logged(folder, tmp_path):
     assert first["sft_loss"] > 1 and losses[0] == pytest.approx(plain[0] + 0.5 * first["sft_loss"], abs=1e-4)
 
 
-def test_the_rate_of_every_step_is_the_specified_one_also_after_a_stop(folder, tmp_path):
-    settings = {"stage_step": 2, "stage_factor": 0.25, "epochs": 2.0, "grad_accumulation": 1, "save_every": 5}
-    job = make_job("kto", folder, tmp_path, **settings)
-    losses, trainer = losses_of(job, torch_model(folder))
-    rates = [row["learning_rate"] for row in trainer.state.log_history if "loss" in row]
-    # 8 steps, ceil(.3 * 8) = 3 of warm-up, then 5 of decay; from the third on a quarter of it
-    shares = [0, 1 / 3, 2 / 12, 5 / 20, 4 / 20, 3 / 20, 2 / 20, 1 / 20]
-    assert rates == pytest.approx([5e-3 * share for share in shares], rel=1e-9)
-    again = kto_torch.make_trainer(torch_model(folder), job.tokenizer, replace(job, resume=True))
-    again.train(resume_from_checkpoint=str(tmp_path / "checkpoints/checkpoint-5"))
-    rows = [row for row in again.state.log_history if "loss" in row]
-    assert [row["learning_rate"] for row in rows] == rates
-    assert [row["loss"] for row in rows] == losses
-
-
 def test_a_reference_is_asked_for_once_for_all_runs(folder, tmp_path, monkeypatch):
     start = torch_model(folder)
     start.save_pretrained(tmp_path / "adapter")
