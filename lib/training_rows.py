@@ -14,13 +14,14 @@ def load_examples(paths: list[str]) -> list:
     """Every example of the files, with its place and family; rows that cannot be trained on end in CannotRun."""
     from lib.chat import example_from_row
     from lib.jsonl import read_rows
+    from lib.validation import order_rules
 
     examples, faults = [], []
     for path in paths:
         for line, row in read_rows(path):
             example, problems = example_from_row(row)
-            structural = [problem for problem in problems if problem.severity == "error"]
-            if example is None or (structural and example.label is not False):
+            structural = [problem for problem in problems if problem.severity == "error"] or order_rules(example)
+            if structural and example.label is not False:
                 faults.append(f"{path}:{line}: {structural[0].code}: {structural[0].message}")
             else:
                 examples.append((f"{path}:{line}", example))

@@ -286,7 +286,8 @@ def test_kto_measures_held_out_prompts(place, run, sft_run):
         ("{}\n", '"conversations" is missing'),
         ("", "the file is empty"),
         ("\n \n", "no row is left"),
-        ('{"conversations": [{"role": "user", "content": "Hello"}]}\n', "has no assistant turn"),
+        ('{"conversations": [{"role": "user", "content": "Hello"}]}\n', "the assistant must answer"),
+        (json.dumps(row("Hello", " ")), "rows.jsonl:1: empty-answer: the assistant says nothing"),
     ],
 )
 def test_empty_rows_are_named(place, run, tmp_path, lines, said):
