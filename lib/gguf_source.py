@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lib import llama_cpp
-from lib.base_model import fetch, sixteen_bit_twin
+from lib.base_model import MODEL_WEIGHTS, fetch, sixteen_bit_twin
 from lib.config import load_size
 from lib.desktop import stops_for
 from lib.disk import sha256
@@ -70,12 +70,12 @@ def seal(inputs: dict, template: str) -> dict:
 
 
 def weight_bytes(base: Path) -> int:
-    return sum(path.stat().st_size for path in base.glob("*.safetensors"))
+    return sum(path.stat().st_size for path in base.glob(MODEL_WEIGHTS))
 
 
 def describe(base: Path) -> dict:
     """What tells a base folder from another: its config, and names and sizes of its weights."""
-    weights = {path.name: path.stat().st_size for path in sorted(base.glob("*.safetensors"))}
+    weights = {path.name: path.stat().st_size for path in sorted(base.glob(MODEL_WEIGHTS))}
     return {"config": sha256(base / "config.json"), "weights": weights}
 
 

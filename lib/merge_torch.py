@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from lib.base_model import MODEL_WEIGHTS
 from lib.cli import progress
 from lib.disk import require_free, whole_folder
 from lib.errors import CannotRun
@@ -23,9 +24,9 @@ LEFT_OUT = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.pth", "*.gg
 
 def merge(base: Path, adapter: Path, target: Path) -> Path:
     """target: base with the adapter's change added to its weights, and the adapter's tokenizer and chat template."""
-    shards = sorted(base.glob("*.safetensors"))
+    shards = sorted(base.glob(MODEL_WEIGHTS))
     if not shards:
-        raise CannotRun(f"{base}: holds no .safetensors weights to merge into.")
+        raise CannotRun(f"{base}: holds no {MODEL_WEIGHTS} to merge into.")
     if "quantization_config" in json.loads((base / "config.json").read_text(encoding="utf-8")):
         raise CannotRun(f"{base}: its weights are quantized; merging needs the 16-bit model it was made from.")
     size = sum(shard.stat().st_size for shard in shards)
@@ -104,14 +105,6 @@ def copy_files(source: Path, target: Path, include=("*",), exclude=()) -> None:
             shutil.copyfile(path, target / path.name)
 
 
-def require_4bit() -> None:
-    """CannotRun unless 4-bit weights can be made here: an NVIDIA GPU and bitsandbytes."""
-    if not torch.cuda.is_available():
-        raise CannotRun("METHOD=merged_4bit needs an NVIDIA GPU (bitsandbytes). Use METHOD=merged_16bit or lora.")
-    if find_spec("bitsandbytes") is None:
-        raise CannotRun("METHOD=merged_4bit needs bitsandbytes: make setup PLATFORM=cuda.")
-
-
 def to_4bit(merged: Path, target: Path) -> Path:
     """target: a merged folder with its linear layers in nf4 and doubly quantized scales, as QLoRA trains on them."""
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
@@ -124,8 +117,15 @@ def to_4bit(merged: Path, target: Path) -> Path:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
+    device = 0 if torch.cuda.is_available() else "cpu"
     with whole_folder(target) as part:
-        settings = {"quantization_config": quantized, "dtype": torch.bfloat16, "device_map": {"": 0}}
+        settings = {"quantization_config": quantized, "dtype": torch.bfloat16, "device_map": {"": device}}
         AutoModelForCausalLM.from_pretrained(merged, **settings).save_pretrained(part)
         copy_files(merged, part, include=TOKENIZER_FILES)
     return target
+
+
+def require_4bit() -> None:
+    """CannotRun unless bitsandbytes is there, which makes 4-bit weights on GPUs and on processors."""
+    if find_spec("bitsandbytes") is None:
+        raise CannotRun("METHOD=merged_4bit needs bitsandbytes: .venv/bin/pip install bitsandbytes")

@@ -1,15 +1,16 @@
 """Ollama's side of a chat template: the Go TEMPLATE that writes the same text, its stop words, and how it is rendered.
 
-Ollama reads no jinja: it looks for .Tools in the Modelfile's TEMPLATE to know that a model can call tools. What it does
-to a request before that is known from its source (template/template.go, api/types.go): system texts are joined, turns
-of one role are merged, the arguments of a call lose their order (a Go map's keys are sorted), and a tool's schema keeps
-only the fields that Ollama knows. So TOOLS_IN_PROMPT=full cannot be served there as it was trained.
+Ollama reads no jinja: it looks for .Tools in the Modelfile's TEMPLATE to know that a model can call tools, and learns
+there what a call begins with. What it does to a request before that is known from its source (template/template.go,
+api/types.go): system texts are joined, turns of one role are merged, the arguments of a call lose their order (a Go
+map's keys are sorted), and a tool's schema keeps only the fields that Ollama knows. So TOOLS_IN_PROMPT=full cannot be
+served there as it was trained.
 """
 
 from dataclasses import dataclass
 
 from lib import go_template, templates
-from lib.go_template import Struct
+from lib.go_template import Node
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def template_text(jinja: str) -> str | None:
 def with_mode(name: str, mode: str, changes: dict[str, str]) -> str:
     """The Go template of that name behind the definitions that it uses."""
     text = templates.read(mode, "json.gotmpl") + templates.read(mode, f"{name}.gotmpl")
-    for word, change in ({"MODE": mode} | changes).items():
+    for word, change in ({"TURN": templates.read(mode, "turn.gotmpl"), "MODE": mode} | changes).items():
         text = text.replace(word, change)
     return text
 
@@ -80,11 +81,11 @@ def render(template: str, messages: list[dict], tools: list[dict] | None = None)
 
 
 def data_of(messages: list[dict], tools: list[dict]) -> dict:
-    """What a template is given: system texts joined, messages and tools as Ollama's structs."""
+    """What a template is given: system texts joined, messages and tools as Ollama's structs, as far as ours ask."""
     return {
         "System": "\n\n".join(message["content"] for message in messages if message["role"] == "system"),
         "Messages": [as_struct(message) for message in collated(messages)],
-        "Tools": [tool_struct(tool) for tool in tools],
+        "Tools": [{"Function": {"Name": tool["function"]["name"]}} for tool in tools],
         "Response": "",
     }
 
@@ -100,28 +101,45 @@ def collated(messages: list[dict]) -> list[dict]:
     return found
 
 
-def as_struct(message: dict) -> Struct:
+def as_struct(message: dict) -> dict:
     calls = [
-        Struct(
-            ID=call.get("id", ""),
-            Function=Struct(Name=call["function"]["name"], Arguments=dict(call["function"]["arguments"])),
-        )
+        {
+            "ID": call.get("id", ""),
+            "Function": {"Name": call["function"]["name"], "Arguments": dict(call["function"]["arguments"])},
+        }
         for call in message.get("tool_calls") or ()
     ]
-    return Struct(
-        Role=message["role"],
-        Content=message.get("content") or "",
-        ToolCalls=calls,
-        ToolCallID=message.get("tool_call_id", ""),
-    )
+    return {
+        "Role": message["role"],
+        "Content": message.get("content") or "",
+        "ToolCalls": calls,
+        "ToolCallID": message.get("tool_call_id", ""),
+    }
 
 
-def tool_struct(tool: dict) -> Struct:
-    """A tool as templates see it: its fields under Go's names."""
-    function = tool["function"]
-    return Struct(
-        Type=tool.get("type", "function"),
-        Function=Struct(
-            Name=function["name"], Description=function.get("description", ""), Parameters=function.get("parameters")
-        ),
-    )
+def call_mark(template: str) -> str:
+    """What Ollama waits for in a reply before it reads calls from it (tools/template.go).
+
+    It is the first text within the TEMPLATE's first `if` on .ToolCalls, up to a brace; the brace where there is none.
+    """
+    found = calls_branch(go_template.parse(template).body)
+    return first_text(found.body).partition("{")[0].strip() or "{" if found else "{"
+
+
+def calls_branch(nodes: list[Node]) -> Node | None:
+    for node in nodes:
+        if node.kind == "if" and ".ToolCalls" in node.words:
+            return node
+        if found := calls_branch([*node.body, *node.other]):
+            return found
+    return None
+
+
+def first_text(nodes: list[Node]) -> str:
+    """The first text that is more than blanks, not looked for behind an action."""
+    for node in nodes:
+        if node.kind in ("if", "range"):
+            return first_text(node.body) or first_text(node.other)
+        if node.kind == "action" or node.text.strip():
+            return node.text
+    return ""

@@ -95,6 +95,7 @@ def check(gate: Gate, found_template: str | None) -> Report:
     report = Report()
     report.findings += template_faults(gate.template, found_template)
     go, ends = ollama.template_text(gate.template), set()
+    mark = ollama.call_mark(go) if go else ""
     for case in cases():
         report.conversations += 1
         try:
@@ -117,6 +118,10 @@ def check(gate: Gate, found_template: str | None) -> Report:
             report.note(STOPS, stop_fault(gate, case, expected.ids, end))
         if case.answer.get("tool_calls"):
             report.note(CALLS, call_fault(gate, case, layout, end))
+            answer = layout.text[slice(*layout.spans[-1])]
+            if mark not in answer:
+                detail = f"Ollama reads calls only behind {mark!r}, which does not stand in {answer[:60]!r}"
+                report.findings.append(Finding("call lost", OLLAMA, case.name, detail))
     return report
 
 

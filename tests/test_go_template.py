@@ -1,11 +1,13 @@
-"""Our reading of Go templates against what Go itself has made of the same templates and data."""
+"""Our reading of Go templates against what Go itself makes of the same templates and data."""
 
 import json
+import shutil
 
 import pytest
 
-from lib.go_template import parse, quoted, render
-from tests.go_support import FOLDER, SYNTAX, jobs
+from lib.errors import CannotRun
+from lib.go_template import parse, render
+from tests.go_support import FOLDER, SYNTAX, jobs, rendered_by_go
 
 EXPECTED = json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))
 
@@ -18,12 +20,25 @@ def test_syntax_means_what_it_means_in_go(name):
 
 def test_every_shipped_template_is_rendered_as_by_go():
     found = jobs()
-    assert set(found) == set(EXPECTED) and len(found) > 60
+    assert set(found) == set(EXPECTED) and len(found) > 90
     for name, job in found.items():
         assert render(parse(job["template"]), job["data"]) == EXPECTED[name], name
 
 
-def test_quoting_is_json_s_but_for_what_has_no_glyph():
-    text = 'Büro "x" \\ 日本 🦙 e\u0301 \n\t'
-    assert quoted(text) == json.dumps(text, ensure_ascii=False)
-    assert quoted("\x00\x7f\xa0\u200d") == '"\\x00\\x7f\\u00a0\\u200d"'
+@pytest.mark.skipif(shutil.which("go") is None, reason="Go is not installed: apt install golang-go")
+def test_the_answers_that_are_kept_are_those_of_the_go_of_this_machine():
+    assert rendered_by_go() == EXPECTED
+
+
+@pytest.mark.parametrize("text, said", [
+    ("{{ if .System }}x", "leaves a {{ if }} open"),
+    ("{{ .System", "without end"),
+    ("{{ shout .System }}", "'shout'"),
+    ("{{ .Sytem }}", "'.Sytem', which the data does not have"),
+    ("{{ $x }}", r"'\$x', which is not known"),
+    ('{{ template "other" . }}', "'other', which it does not define"),
+    ("{{ .Tools }}", "prints a list"),
+])  # fmt: skip
+def test_what_is_not_known_here_is_refused_in_a_sentence(text, said):
+    with pytest.raises(CannotRun, match=said):
+        render(parse(text), {"System": "", "Tools": []})

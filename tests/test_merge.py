@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from lib.errors import CannotRun
 
@@ -43,6 +44,7 @@ def folders(tmp_path):
     (adapter / "tokenizer.json").write_text("{}")
     (base / "tokenizer.json").write_text("the base's")
     (base / "chat_template.jinja").write_text("the base's")
+    save_file({"layers.0.attention.wq.weight": torch.zeros(2, 2)}, base / "consolidated.safetensors")  # as Mistral's
     return base, adapter
 
 
@@ -70,7 +72,7 @@ def test_merged_logits_equal_adapter_logits(folders, tmp_path):
 
 def test_the_merged_folder_keeps_shards_and_takes_the_adapter_s_tokenizer(folders, tmp_path):
     merged = merged_from(folders, tmp_path)
-    names = {path.name for path in folders[0].glob("*.safetensors*")}
+    names = {path.name for path in folders[0].glob("model*")}
     assert len(names) > 2 and {path.name for path in merged.glob("*.safetensors*")} == names
     assert (merged / "chat_template.jinja").read_text() == "ours" and (merged / "tokenizer.json").read_text() == "{}"
     assert json.loads((merged / "config.json").read_text())["dtype"] == "bfloat16"
@@ -78,8 +80,6 @@ def test_the_merged_folder_keeps_shards_and_takes_the_adapter_s_tokenizer(folder
 
 
 def test_an_adapter_of_another_model_is_refused_and_leaves_nothing(folders, tmp_path):
-    from safetensors.torch import load_file, save_file
-
     path = folders[1] / "adapter_model.safetensors"
     save_file({key.replace("layers.1.", "layers.9."): value for key, value in load_file(path).items()}, path)
     with pytest.raises(CannotRun, match="does not fit .*: the base has no model.layers.9"):
@@ -109,21 +109,21 @@ def test_a_quantized_base_is_refused(folders, tmp_path):
         merged_from(folders, tmp_path)
 
 
-def test_4_bit_weights_without_a_gpu_are_refused(monkeypatch):
-    from lib.merge_torch import require_4bit
+def test_4_bit_weights_without_bitsandbytes_are_refused(monkeypatch):
+    from lib import merge_torch
 
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(CannotRun, match="merged_4bit needs an NVIDIA GPU"):
-        require_4bit()
+    monkeypatch.setattr(merge_torch, "find_spec", lambda name: None)
+    with pytest.raises(CannotRun, match="merged_4bit needs bitsandbytes: .venv/bin/pip install bitsandbytes"):
+        merge_torch.require_4bit()
 
 
-def test_4_bit_weights_are_nf4_with_the_tokenizer_beside_them(folders, tmp_path, monkeypatch):
+def test_4_bit_weights_are_asked_for_in_nf4_with_the_tokenizer_beside_them(folders, tmp_path, monkeypatch):
     from lib.merge_torch import to_4bit
 
     merged, asked = merged_from(folders, tmp_path), {}
 
     class Quantized:
-        """Stands in for the model that only a GPU can load in 4 bits."""
+        """Stands in for the model that bitsandbytes makes."""
 
         def save_pretrained(self, folder):
             (folder / "model.safetensors").write_bytes(b"4 bits")
@@ -138,3 +138,34 @@ def test_4_bit_weights_are_nf4_with_the_tokenizer_beside_them(folders, tmp_path,
     config = asked["quantization_config"]
     assert asked["folder"] == merged and (config.bnb_4bit_quant_type, config.bnb_4bit_use_double_quant) == ("nf4", True)
     assert (target / "chat_template.jinja").read_text() == "ours" and (target / "model.safetensors").is_file()
+
+
+# The 16 values of 4-bit NormalFloat: appendix E of the QLoRA paper (Dettmers et al. 2023).
+NF4 = [-1.0, -0.6961928, -0.52507305, -0.3949175, -0.28444138, -0.18477343, -0.09105004, 0.0,
+       0.0795803, 0.1609302, 0.2461123, 0.33791524, 0.44070983, 0.562617, 0.72295684, 1.0]  # fmt: skip
+
+
+def in_nf4(weight):
+    """Each block of 64 weights as multiples of its largest, rounded to the nearest of NF4."""
+    blocks = weight.float().reshape(-1, 64)
+    largest = blocks.abs().amax(dim=1, keepdim=True)
+    levels = torch.tensor(NF4)
+    nearest = (blocks / largest).unsqueeze(-1).sub(levels).abs().argmin(-1)
+    return (levels[nearest] * largest).reshape(weight.shape)
+
+
+def test_4_bit_weights_are_those_of_nf4_and_load_again(folders, tmp_path):
+    pytest.importorskip("bitsandbytes")
+    from lib.merge_torch import to_4bit
+
+    merged = merged_from(folders, tmp_path)
+    target = to_4bit(merged, tmp_path / "four")
+    assert (target / "chat_template.jinja").read_text() == "ours"
+    found = transformers.AutoModelForCausalLM.from_pretrained(target, dtype=torch.float32)
+    assert found.config.quantization_config.bnb_4bit_quant_type == "nf4"
+    expected = transformers.AutoModelForCausalLM.from_pretrained(merged, dtype=torch.float32)
+    for name, weight in expected.named_parameters():
+        if "_proj" in name:
+            weight.data = in_nf4(weight.data)
+    # What is left: the scales are kept in 8 bits, and products are made in bf16.
+    assert torch.allclose(logits(found), logits(expected), atol=0.02)

@@ -3,7 +3,6 @@
 import pytest
 
 from lib import ollama
-from lib.errors import CannotRun
 from lib.parity_cases import TOOLS, cases
 from lib.templates import MODES, as_shipped, template_for
 from tests.template_support import FAMILIES, drawer, original
@@ -51,16 +50,30 @@ def test_system_texts_are_joined_and_turns_of_one_role_merged():
 
 def test_arguments_come_sorted_as_from_a_go_map():
     call = {"id": "c", "function": {"name": "f", "arguments": {"b": [1, {"z": None, "a": 1.5}], "a": "<x>\n"}}}
-    text = ollama.render('{{ range .Messages }}{{ range .ToolCalls }}{{ .Function.Arguments }}{{ end }}{{ end }}',
-                         [{"role": "assistant", "content": "", "tool_calls": [call]}])  # fmt: skip
-    assert text == '{"a":"\\u003cx\\u003e\\n","b":[1,{"a":1.5,"z":null}]}'
+    text = ollama.render(ollama.template_text(template_for()), [{"role": "assistant", "tool_calls": [call]}])
+    assert '"arguments": {"a": "<x>\\n", "b": [1, {"a": 1.5, "z": null}]}}' in text
 
 
-def test_a_broken_template_is_refused_in_a_sentence():
-    for text, said in (
-        ("{{ if .System }}x", "leaves a {{ if }} open"),
-        ("{{ .System", "without end"),
-        ("{{ shout .System }}", "'shout'"),
-    ):
-        with pytest.raises(CannotRun, match=said):
-            ollama.render(text, [])
+@pytest.mark.parametrize(
+    "family, mark",
+    [(family, "[TOOL_CALLS]") for family in ("mistral_v03", "mistral_nemo")]
+    + [(family, "<tool_call>") for family in ("ours", "qwen2_5", "qwen3")]
+    + [(family, "{") for family in ("llama3_1", "llama3_2")],
+)
+def test_ollama_waits_for_what_a_call_begins_with(family, mark):
+    jinja = template_for("none") if family == "ours" else as_shipped(original(family), "none")
+    found = ollama.call_mark(ollama.template_text(jinja))
+    assert found.startswith(mark)
+    answers = [case.answer for case in cases() if case.answer.get("tool_calls")]
+    text = drawer(jinja, family, TOOLS)([*cases()[0].messages, answers[0]], False)
+    assert found in text.partition(cases()[0].messages[0]["content"])[2], "in the answer, not in the prompt"
+
+
+@pytest.mark.parametrize("text, mark", [
+    ("{{ if .ToolCalls }} {{ range .ToolCalls }}[call] {{ .ID }}{{ end }}{{ end }}", "[call]"),
+    ("{{ range .Messages }}{{ if .Content }}{{ else if and .Role .ToolCalls }}<call>{{ end }}{{ end }}", "<call>"),
+    ("{{ if (or .ToolCalls) }}a{{ end }}{{ if .ToolCalls }}{{ .Content }}b{{ end }}", "{"),
+    ("{{ if .Tools }}a{{ end }}", "{"),
+])  # fmt: skip
+def test_the_mark_of_a_call_is_found_as_ollama_finds_it(text, mark):
+    assert ollama.call_mark(text) == mark

@@ -110,6 +110,12 @@ def test_a_second_bos_is_named(llama, few, tmp_path, monkeypatch):
     assert faults(report) == {"double BOS"} and {finding.view for finding in report.findings} == {OLLAMA}
 
 
+def test_a_template_by_which_ollama_finds_no_call_is_named(llama, few, tmp_path, monkeypatch):
+    monkeypatch.setattr(ollama, "call_mark", lambda go: "<|im_start|>assistant")
+    report = report_of(tmp_path, "ours", template_for("none"))
+    assert faults(report) == {"call lost"} and {finding.view for finding in report.findings} == {OLLAMA}
+
+
 def test_an_end_of_turn_that_does_not_stop_is_named(llama, few, tmp_path):
     tokens = (["<|endoftext|>", "<|im_start|>", "<|im_done|>"], 1, 0)
     template = template_for("none").replace("<|im_end|>", "<|im_done|>")
