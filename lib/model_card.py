@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lib.base_model import SMOLLM2, sixteen_bit_twin
 from lib.cards import FRONT
+from lib.desktop import load_ollama
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 TAGS = ["function-calling", "tool-use", "agents", "mcp", "obsidian"]
@@ -189,13 +190,13 @@ def how_to_use(card: Card) -> str:
     """Ollama, LM Studio, llama.cpp where there are GGUF files; transformers always."""
     parts = []
     if card.quants:
-        kind = card.quants[-1]["type"]
-        stop = ' -r "Result:"' if card.text_form else ""
+        chosen = next((row for row in card.quants if row["ollama"]), card.quants[-1])
+        stop = r" -r $'\nResult:'" if card.text_form else ""  # within JSON a line break is never written so
         parts = [
-            f"**Ollama** (the Modelfile carries template and stops)\n\n```\nhf download {card.repo} --local-dir "
-            f"{card.name}\ncd {card.name} && ollama create {card.name} -f Modelfile && ollama run {card.name}\n```",
+            f"**Ollama** (the Modelfile carries template and stops)\n\n```\nhf download {card.repo} Modelfile "
+            f"{chosen['name']} --local-dir {card.name}\n{load_ollama(card.name, card.name)}\n```",
             f"**LM Studio**\n\n```\nlms get https://huggingface.co/{card.repo}\n```",
-            f"**llama.cpp**\n\n```\nllama-server -hf {card.repo}:{kind} --jinja{stop}\n```",
+            f"**llama.cpp**\n\n```\nllama-server -hf {card.repo}:{chosen['type']} --jinja{stop}\n```",
         ]
     module, loader = LOADERS[LIBRARY[card.method]]
     parts.append(

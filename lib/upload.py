@@ -29,16 +29,20 @@ def is_left_out(path: Path) -> bool:
 
 
 def quants_of(run: Path) -> list[dict]:
-    """The manifest's entries of the run's GGUF files, each with its path; CannotRun for none, or one that was cut."""
+    """The manifest's entries of the run's GGUF files, each with its path and whether the Modelfile names it.
+
+    CannotRun for none, or one that was cut.
+    """
     folder = run / "gguf"
     if not (folder / MANIFEST).is_file():
         raise CannotRun(f"{run} has no GGUF files. Make them: make gguf RUN={run}")
     entries = read_object(folder / MANIFEST, lineage.ADVICE).get("files", {})
-    rows = []
+    rows, modelfile = [], folder / "Modelfile"
+    told = modelfile.read_text(encoding="utf-8") if modelfile.is_file() else ""
     for name, entry in entries.items():
         if fault := lineage.changed(folder / name, entry):
             raise CannotRun(f"{folder / name}: {fault}. Make it again: make gguf RUN={run}")
-        rows.append({**entry, "name": name, "path": folder / name})
+        rows.append({**entry, "name": name, "path": folder / name, "ollama": f"FROM ./{name}\n" in told})
     return sorted(rows, key=lambda row: -row["bytes"])
 
 
