@@ -45,7 +45,7 @@ def main(run_name, base, size, platform, tools_in_prompt, quants, imatrix, as_js
     desktop = importlib.import_module("lib.desktop")
     log(f"Ollama:    {desktop.load_ollama(job.name, job.out)}")
     log(f"LM Studio: {desktop.load_lm_studio(job.name, job.out)}")
-    log("llama.cpp: make serve" + (f" RUN={run_name}" if run_name else ""))
+    log("llama.cpp: make serve " + (f"MODEL={rows[-1]['path']}" if base else f"RUN={job.out.parent}"))
 
 
 def chosen_run(name: str | None) -> Path:
