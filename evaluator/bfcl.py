@@ -8,15 +8,15 @@ the questions. A file whose name speaks of irrelevance has none: no call is want
 questions and answers alike: servers refuse them.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from evaluator.argument_cases import ArgumentCase, case_from_row
 from evaluator.own_tools import tool_from_entry
+from lib import importing
 from lib.errors import CannotRun
-from lib.jsonl import read_rows
 from lib.vault import Vault
 
 KEYS = {"id", "question", "function", "ground_truth"}
@@ -59,10 +59,6 @@ class Question:
         """An empty vault: nothing is run in it."""
         return Vault.from_dict({})
 
-    def as_written(self) -> dict:
-        """The question as plain data."""
-        return asdict(self)
-
 
 def is_question(row: dict) -> bool:
     return "function" in row and isinstance(row.get("question"), list)
@@ -75,12 +71,7 @@ def read_answers(questions: Path, given: Path | None = None) -> tuple[dict[str, 
         if given:
             raise CannotRun(f"{given}: no such file of answers.")
         return {}, place
-    truths = {}
-    for line, row in read_rows(place):
-        if "id" not in row or "ground_truth" not in row:
-            raise CannotRun(f"{place}:{line}: no answer: a line needs id and ground_truth.")
-        truths[str(row["id"])] = row["ground_truth"]
-    return truths, place
+    return importing.read_answers(place), place
 
 
 def question_from_row(row: dict, path: Path, answers: tuple[dict[str, Any], Path]) -> Question:

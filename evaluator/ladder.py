@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from lib.cli import command, json_option, log, option
+from lib.cli import command, console, json_option, log, option
 from lib.errors import CannotRun
 
 
@@ -109,15 +109,10 @@ def export(results: list[dict], path: Path, held_back: tuple[str, ...]) -> dict:
 
 def show(steps: list[dict], missing: list) -> None:
     """The table on stdout, then what is missing."""
-    import sys
-
-    from rich.console import Console
-
     from evaluator.reports import console_table
     from evaluator.rungs import HEAD
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-    console.print(console_table("Same prompts for every step", HEAD, [step["row"] for step in steps]))
+    console().print(console_table("Same prompts for every step", HEAD, [step["row"] for step in steps]))
     for step in missing:
         click.echo(f"{step.label} is missing; make it with: {step.make}")
 

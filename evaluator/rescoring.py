@@ -66,7 +66,7 @@ def rescore(folder: Path, toolset: Toolset, prompts: list[str] | None = None) ->
 
 def judged_again(case: Case | Question, old: dict, form: str, toolset: Toolset) -> tuple[dict, bool]:
     """(the record with today's verdict, whether the calls give the results that the model was shown)."""
-    talk, same = replay(case, old, form, toolset)
+    talk, same = replay(case, old, form)
     return old | verdict_on(case, talk, toolset), same
 
 
@@ -79,7 +79,7 @@ def cannot_judge(record: dict, case: Case | Question | None) -> str:
     return "" if case.question == record["question"] else "the case asks something else now"
 
 
-def replay(case: Case | Question, record: dict, form: str, toolset: Toolset) -> tuple[Conversation, bool]:
+def replay(case: Case | Question, record: dict, form: str) -> tuple[Conversation, bool]:
     """(the conversation with its calls found and run again, whether every result is the one the model was shown)."""
     talk, same = Conversation(case.fresh_vault(), case.runs), True
     for step in record["steps"]:

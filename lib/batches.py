@@ -138,11 +138,6 @@ def kl_partners(batch: list[int]) -> list[int]:
     return [batch[i - 1] for i in range(len(batch))]
 
 
-def padded_tokens(batches: list[list[int]], lengths: list[int]) -> int:
-    """Tokens computed in an epoch, padding included."""
-    return sum(len(batch) * max(lengths[row] for row in batch) for batch in batches)
-
-
 def order_report(batches: list[list[int]], labels: list[bool], prompts: list[str]) -> dict:
     """What the trainer will really see: neighbours with equal labels, one-label batches, KL partners of one prompt."""
     sequence = [labels[row] for batch in batches for row in batch]

@@ -40,7 +40,6 @@ __all__ = [
 ]
 
 TEXT_ROLES = ("system", "user", "assistant")
-ROW_KEYS = ("conversations", "messages", "label", "tools")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,13 @@ def progress(iterable=None, total=None, desc="", unit="it"):
     )
 
 
+def console(width: int = 160, **settings):
+    """A rich console on stdout; a file or a pipe has no width of its own and gets the one given."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else width, highlight=False, **settings)
+
+
 class Command(click.Command):
     """A click command whose failures end in a sentence and a stable exit code."""
 

@@ -16,7 +16,7 @@ from lib.errors import CannotRun
 from lib.gates import Dataset, Figure, more
 from lib.jsonl import read_rows
 from lib.likeness import PERMUTATIONS, bands_for, empty_minhash
-from lib.overlap import TOO_ALIKE, Index, ngrams
+from lib.overlap import TOO_ALIKE, Index, jaccard, ngrams
 
 PROMPTS = Path("evaluator/prompts")
 CONTAINED = 0.8  # share of a prompt's word runs from which a longer text holds it
@@ -107,7 +107,7 @@ class Prompts:
                 best, number = max(shares)
                 found["contained"] = self.index.texts[-number], best
         runs = letters(text)
-        likely = [(shared_part(runs, self.runs[number]), -number) for number in self.lsh.query(minhash(runs))]
+        likely = [(jaccard(runs, self.runs[number]), -number) for number in self.lsh.query(minhash(runs))]
         if likely:
             best, number = max(likely)
             found["letters"] = self.index.texts[-number], best
@@ -125,11 +125,6 @@ def minhash(runs: frozenset[str]):
     made = empty_minhash().copy()
     made.update_batch([run.encode("utf-8", "surrogatepass") for run in runs])
     return made
-
-
-def shared_part(left: frozenset, right: frozenset) -> float:
-    """Shared members by all members."""
-    return len(left & right) / len(left | right)
 
 
 def look(rows: Iterable[tuple[str, int, str]], prompts: dict[str, str], threshold: float = TOO_ALIKE) -> Report:

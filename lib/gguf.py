@@ -25,7 +25,6 @@ from lib.jsonl import read_object, write_json
 from lib.runs import provenance
 from lib.steps import run_step
 
-DEFAULT_QUANTS = ("Q4_K_M", "Q5_K_M", "Q8_0")
 PREFERRED = "Q4_K_M"  # what the Modelfile names: the smallest of the three
 F16 = "f16"
 HELD_OUT_CHARACTERS, TRAINING_CHARACTERS = 4_000, 100_000

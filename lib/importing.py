@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from lib.chat import Call, Example, Result, Text, Turn, example_from_row
+from lib.errors import CannotRun
 from lib.json_text import read_json
+from lib.jsonl import read_rows
 from lib.python_calls import read_calls
 
 ROLES = {
@@ -249,7 +251,7 @@ def answered(prompt: Any, answer: Any, label: bool | None) -> Example:
 
 def from_bfcl(row: dict, answers: dict) -> list[Example]:
     """BFCL: id, question and function, with the ground truth of another file; the first accepted value is taken."""
-    truth = row.get("ground_truth", answers.get(row["id"]))
+    truth = row.get("ground_truth", answers.get(str(row["id"])))
     if truth is None:
         raise Rejected("no-answer", f"the answer file has no {row['id']}")
     turns = row["question"][0] if row["question"] and isinstance(row["question"][0], list) else row["question"]
@@ -279,11 +281,14 @@ FORMATS = {
 }
 
 
-def read_answers(path) -> dict:
-    """id -> ground truth of a BFCL answer file."""
-    from lib.jsonl import read_rows
-
-    return {row["id"]: row["ground_truth"] for _, row in read_rows(path) if "id" in row and "ground_truth" in row}
+def read_answers(path) -> dict[str, Any]:
+    """id -> ground truth of a BFCL answer file; CannotRun names the first line that has none."""
+    truths = {}
+    for line, row in read_rows(path):
+        if "id" not in row or "ground_truth" not in row:
+            raise CannotRun(f"{path}:{line}: no answer: a line needs id and ground_truth.")
+        truths[str(row["id"])] = row["ground_truth"]
+    return truths
 
 
 def dump_reject(line: int, rejected: Rejected) -> dict:

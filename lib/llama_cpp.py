@@ -86,12 +86,12 @@ class LlamaCpp:
         return self.script or converter()
 
 
-def tools(cmake_flags: str | None = None) -> LlamaCpp:
+def tools() -> LlamaCpp:
     """llama.cpp's programs: LLAMA_CPP wins, then PATH, then what was built before; built now when there is none."""
-    return find(cmake_flags) or build(shlex.split(flags_given(cmake_flags)))
+    return find() or build(cmake_flags())
 
 
-def find(cmake_flags: str | None = None) -> LlamaCpp | None:
+def find() -> LlamaCpp | None:
     """llama.cpp's programs without building anything; None when a build is needed."""
     if folder := os.environ.get("LLAMA_CPP"):
         return in_folder(Path(folder).expanduser(), "LLAMA_CPP")
@@ -100,12 +100,13 @@ def find(cmake_flags: str | None = None) -> LlamaCpp | None:
         others = [shutil.which(name) for name in (CONVERTER[0], *EXTRAS)]
         script, perplexity, imatrix = (Path(path) if path else None for path in others)
         return LlamaCpp(Path(server), Path(quantize), script, "PATH", perplexity, imatrix)
-    target = build_folder(shlex.split(flags_given(cmake_flags)))
+    target = build_folder(cmake_flags())
     return in_folder(target, "cache") if target.is_dir() else None
 
 
-def flags_given(cmake_flags: str | None) -> str:
-    return os.environ.get("LLAMA_CMAKE", "") if cmake_flags is None else cmake_flags
+def cmake_flags() -> list[str]:
+    """The flags of LLAMA_CMAKE, such as -DGGML_CUDA=ON: other flags are another build."""
+    return shlex.split(os.environ.get("LLAMA_CMAKE", ""))
 
 
 def in_folder(folder: Path, origin: str) -> LlamaCpp:

@@ -8,11 +8,10 @@ Writes quants.md and quants.html beside the files. Pass rates come from `make la
 """
 
 import importlib
-import sys
 
 import click
 
-from lib.cli import command, log, option
+from lib.cli import command, console, log, option
 
 
 @command(help=__doc__)
@@ -32,10 +31,7 @@ def main(run_name, rounds):
     _, why = quants.choice(rows)
     jsonl.write_text(run / "gguf" / "quants.md", quants.markdown(rows, why))
     jsonl.write_text(run / "gguf" / "quants.html", quants.page(run, rows, why))
-    console = importlib.import_module("rich.console").Console(
-        highlight=False, width=None if sys.stdout.isatty() else 160
-    )
-    console.print(reports.console_table(f"Quants of {run.name}", quants.HEAD, quants.table_rows(rows)))
+    console().print(reports.console_table(f"Quants of {run.name}", quants.HEAD, quants.table_rows(rows)))
     click.echo(why)
     log(f"Written: {run}/gguf/quants.md, {run}/gguf/quants.html")
 

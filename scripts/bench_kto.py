@@ -23,12 +23,11 @@ COLUMNS = {"tokens_per_s": ".1f", "later_epochs": ".1f", "eval_loss": ".4f", "ma
 
 
 @command(help=__doc__)
-@option("--data", default="datasets/syngen_tools_kto.jsonl", help="Rows to train on, and 32 more to measure the loss.")
-@option("--rows", type=click.IntRange(min=32), default=64, help="Rows to train on.")
+@option("--rows", type=click.IntRange(min=32), default=64, help="Rows to train on; 32 more measure the loss.")
 @option("--rounds", type=click.IntRange(min=1), default=2, help="How often each leg runs.")
 @click.pass_context
-def main(ctx, data, rows, rounds):
-    found = run_legs("lib.bench_kto_torch", LEGS, rounds, data, rows)
+def main(ctx, rows, rounds):
+    found = run_legs("lib.bench_kto_torch", LEGS, rounds, "datasets/syngen_tools_kto.jsonl", rows)
     lines, met = compared(found, TARGETS, NOISE)
     for line in table(found, COLUMNS) + lines:
         click.echo(line)

@@ -48,12 +48,11 @@ ASKS = (
 @click.argument("names", nargs=-1, type=click.Choice(list(COMMANDS)))
 @option("--rows", type=click.IntRange(min=1000), multiple=True, default=(10_000, 100_000, 1_000_000), help="Sizes.")
 @option("--workers", type=click.IntRange(min=1), default=os.cpu_count(), help="Processes of each command.")
-@option("--seed", type=int, default=7, help="Of the generated rows.")
-def main(names, rows, workers, seed):
+def main(names, rows, workers):
     failed = []
     Path("build").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-scale-", dir="build") as folder:
-        files = make_files(Path(folder), sorted(set(rows)), seed)
+        files = make_files(Path(folder), sorted(set(rows)))
         head = (
             f"{'':<11}{'rows':>10}{'MB':>8}{'s':>9}{'rows/s':>10}{'CPU s':>8}{'peak MB':>9}{'B/row':>7}{'exponent':>10}"
         )
@@ -71,12 +70,12 @@ def main(names, rows, workers, seed):
     raise SystemExit(1 if failed else 0)
 
 
-def make_files(folder: Path, sizes: list[int], seed: int) -> dict[int, Path]:
+def make_files(folder: Path, sizes: list[int]) -> dict[int, Path]:
     """size -> file; the smaller ones are the beginning of the largest."""
     files = {size: folder / f"{size}.jsonl" for size in sizes}
     handles = {size: open(path, "wb") for size, path in files.items()}  # noqa: SIM115
     for number in progress(range(sizes[-1]), desc="making rows", unit="row"):
-        line = json.dumps(made_row(number, seed)).encode() + b"\n"
+        line = json.dumps(made_row(number)).encode() + b"\n"
         for size in sizes:
             if number < size:
                 handles[size].write(line)
@@ -85,15 +84,15 @@ def make_files(folder: Path, sizes: list[int], seed: int) -> dict[int, Path]:
     return files
 
 
-def made_row(number: int, seed: int) -> dict:
+def made_row(number: int) -> dict:
     """A valid row of some 1.4 kB; every SAMEth repeats an earlier one, every ALIKEth but for one word of its note."""
     if number and number % SAME == 0:
-        return made_row(number - 1, seed)
+        return made_row(number - 1)
     if number and number % ALIKE == 1:
-        row = made_row(number - 1, seed)
+        row = made_row(number - 1)
         row["conversations"][1]["content"] = row["conversations"][1]["content"].replace(" and ", " nor ", 1)
         return row
-    rng = random.Random(seed * 1_000_003 + number)
+    rng = random.Random(number)
 
     def words(count):
         return rng.choices(VOCABULARY, k=count)

@@ -20,12 +20,11 @@ LEGS = ("plain", "ours", "tuned", "packed")
 
 
 @command(help=__doc__)
-@option("--data", default="datasets/syngen_tools_sft.jsonl", help="Rows to train on, and 64 more to measure the loss.")
-@option("--rows", type=click.IntRange(min=32), default=64, help="Rows to train on.")
+@option("--rows", type=click.IntRange(min=32), default=64, help="Rows to train on; 64 more measure the loss.")
 @option("--rounds", type=click.IntRange(min=1), default=2, help="How often each leg runs.")
 @click.pass_context
-def main(ctx, data, rows, rounds):
-    found = run_legs("lib.bench_sft_torch", LEGS, rounds, data, rows)
+def main(ctx, rows, rounds):
+    found = run_legs("lib.bench_sft_torch", LEGS, rounds, "datasets/syngen_tools_sft.jsonl", rows)
     lines, met = compared(found, TARGETS, NOISE)
     for line in table(found, {"tokens_per_s": ".1f", "eval_loss": ".4f"}) + lines:
         click.echo(line)

@@ -11,11 +11,10 @@ arguments start is found beforehand and costs it no time. Both run in turn on a 
 import random
 import statistics
 import time
-from pathlib import Path
 
 import click
 
-from lib.cli import command, log, option
+from lib.cli import command, option
 
 PLACES = ("Projects/Garden/Plan.md", "Reading/2025/Notes on Bees.md", "Work/Team/Retro, week 12.md", "Café/Menü.md")
 ASKS = (
@@ -97,16 +96,11 @@ def best_ratio(lines: list[bytes], rounds: int) -> tuple[float, float, float]:
 @command(help=__doc__)
 @option("--rows", type=click.IntRange(min=100), default=20000, help="Rows in the generated file.")
 @option("--rounds", type=click.IntRange(min=1), default=7, help="Timed runs of each side.")
-@option("--keep", type=click.Path(path_type=Path), help="Also write the generated rows here.")
-def main(rows, rounds, keep):
+def main(rows, rounds):
     import json
-
-    from lib.jsonl import write_rows
 
     rng = random.Random(7)
     made = [sample_row(rng) for _ in range(rows)]
-    if keep:
-        log(f"{write_rows(keep, made)} rows in {keep}")
     lines = [json.dumps(row, ensure_ascii=False).encode() for row in made]
     megabytes = sum(map(len, lines)) / 1e6
     ratio, checked, parsed = best_ratio(lines, rounds)

@@ -6,12 +6,11 @@
 """
 
 import json
-import sys
 from pathlib import Path
 
 import click
 
-from lib.cli import command, json_option
+from lib.cli import command, console, json_option
 from lib.errors import CannotRun
 
 MOST = 8
@@ -44,14 +43,12 @@ def main(places, as_json):
 
 def show(head, names, columns):
     """A table with a column a run."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(head, *names)
     for row in dict.fromkeys(name for column in columns for name in column):
         table.add_row(row, *(column.get(row, "–") for column in columns))
-    # A file or a pipe has no width of its own; each column gets what a run's name takes.
-    Console(width=None if sys.stdout.isatty() else 30 + 30 * len(names)).print(table)
+    console(30 + 30 * len(names)).print(table)  # a run's name takes as much
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from lib.cli import command, json_option, log, option, progress
+from lib.cli import command, console, json_option, log, option, progress
 
 
 @command(help=__doc__)
@@ -54,10 +54,8 @@ def main(files, floor, details, as_json, tools):
 
 def print_tables(coverage, floor: int, details: bool) -> None:
     """Label balance, agents, tools and, on request, everything unused."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=None if Console().is_terminal else 120)
     total = sum(coverage.examples.values())
     calls = sum(coverage.tool_calls.values())
     labels = ", ".join(f"{coverage.examples[label]} {label}" for label in ("true", "false", "none"))
@@ -73,7 +71,7 @@ def print_tables(coverage, floor: int, details: bool) -> None:
         for name in names:
             style = "red" if coverage.positives(name) < floor else ""
             table.add_row(f"  {name}", *tool_counts(coverage, name), style=style)
-    console.print(table)
+    console(120).print(table)
     unknown = coverage.unknown_tools()
     if unknown:
         shown = ", ".join(f"{ascii(name)[1:-1]} {count}" for name, count in list(unknown.items())[:10])

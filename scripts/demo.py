@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from evaluator import reuse
-from lib.cli import command, log, option
+from lib.cli import command, console, log, option
 from lib.errors import CannotRun
 
 TALLY = "demo.json"  # stage -> seconds it took when it last did something
@@ -138,7 +138,6 @@ def stamp(path: str) -> list[tuple[str, int]]:
 def show(demo: Demo, results: list[Path], made: list[Path]) -> None:
     """The closing tables on stdout, and the same as Markdown and as a page in the folder of stamps."""
     reports, read_result = import_module("evaluator.reports"), import_module("evaluator.results").read_result
-    console = import_module("rich.console").Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     table, markdown = reports.ladder_table(results)
     rows = [
         (stage, "reused" if reused else f"{seconds:.0f} s", was(demo, stage)) for stage, seconds, reused in demo.stages
@@ -151,8 +150,8 @@ def show(demo: Demo, results: list[Path], made: list[Path]) -> None:
     write_text(target, f"{markdown}\n\n{times}\n\n{listing}\n")
     page = import_module("evaluator.page").page
     write_text(target.with_suffix(".html"), page([read_result(path) for path in results]))
-    console.print()
-    console.print(table)
+    click.echo()
+    console(120).print(table)
     for stage, now, before in rows:
         click.echo(f"{stage:<18} {now:>8}   {before if now == 'reused' else ''}".rstrip())
     click.echo("\n".join(map(str, ["", *files, target, target.with_suffix(".html")])))

@@ -24,16 +24,15 @@ from lib.cli import command, log, option, progress
 @option(
     "--tools", is_flag=True, help="Give every row without a tools list the toolset as one, as OpenAI's API takes it."
 )
-@option("--toolset", type=click.Path(path_type=Path), default=Path("configs/tools.json"), help="The tool schemas.")
 @option("--force", is_flag=True, help="Allow OUT to be DATA.")
-def main(data, form, out, tools, toolset, force):
+def main(data, form, out, tools, force):
     from lib.jsonl import open_lines, read_rows, refuse_overwriting, write_rows
     from lib.toolset import load_toolset
     from lib.twins import Twins
 
     open_lines(data).close()
     refuse_overwriting(data, out, force)
-    twins = Twins(form, tuple(load_toolset(toolset).openai_tools()) if tools else None)
+    twins = Twins(form, tuple(load_toolset().openai_tools()) if tools else None)
     rows = (twins.row(data, number, row) for number, row in progress(read_rows(data), desc=str(data), unit="row"))
     count = write_rows(out, rows)
     log(f"{out}: {count} rows in the {form} form")

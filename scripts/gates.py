@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from lib.cli import command, json_option, log, progress
+from lib.cli import command, console, json_option, log, progress
 
 SFT, KTO = Path("datasets/syngen_tools_sft.jsonl"), Path("datasets/syngen_tools_kto.jsonl")
 
@@ -86,17 +86,15 @@ def to_dict(sheet):
 
 def print_sheet(sheet):
     """The table on stdout, then the failing gates with their causes."""
-    from rich.console import Console
     from rich.table import Table
 
     from lib.gates_page import HEADINGS, cells
 
-    console = Console(width=None if Console().is_terminal else 160)
     table = Table(*HEADINGS, box=None, pad_edge=False)
     for verdict in sheet.verdicts:
         table.add_row(*cells(verdict), style="red" if verdict.passes is False else "")
     click.echo(f"\n{sheet.summary}\n")
-    console.print(table, markup=False)
+    console(markup=False).print(table)
     if sheet.features:
         told = (f"{name} {auc:.3f}" for name, auc, _ in sheet.features[:8])
         click.echo(f"\nmost telling features, AUC: {', '.join(told)}")

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import click
 
-from lib.cli import command, json_option, log, option, progress
+from lib.cli import command, console, json_option, log, option, progress
 from lib.errors import CannotRun
 
 
@@ -97,7 +97,6 @@ def hire(folder, given):
 
 def show(report, out):
     """The funnel on stdout; the bill and what stopped the run on stderr."""
-    from rich.console import Console
     from rich.table import Table
 
     from lib.synth.harvest import STAGES
@@ -111,7 +110,7 @@ def show(report, out):
                 first = reject["examples"][0]
                 lines.append(f"{code} {reject['count']} (row {first['row']}, {first['kind']}: {first['detail']})")
         table.add_row(stage, str(rows), "\n".join(lines))
-    Console(width=None if Console().is_terminal else 160, markup=False, highlight=False).print(table)
+    console(markup=False).print(table)
     bill = report["ledger"]
     money = f", cost {bill['spent']:g}" if bill["price_in"] or bill["price_out"] else ""
     log(

@@ -13,7 +13,7 @@ import json
 
 import click
 
-from lib.cli import command, json_option, log, option, progress
+from lib.cli import command, console, json_option, log, option, progress
 from lib.errors import CannotRun
 
 
@@ -70,8 +70,6 @@ def as_dict(report) -> dict:
 
 def print_table(reports: list) -> None:
     """One row an operator, one column a set: killed of planted, and in brackets those that change nothing."""
-    from rich.console import Console
-
     from evaluator.reports import console_table
 
     rows = []
@@ -82,9 +80,7 @@ def print_table(reports: list) -> None:
     rows.append(["right answers", *[f"{report.right - len(report.refused)}/{report.right}" for report in reports]])
     rows.append(["cases", *[str(report.cases) for report in reports]])
     title = "Wrong answers that failed, of all; in brackets those that change nothing that counts"
-    Console(width=120, highlight=False).print(
-        console_table(title, ["operator", *[report.name for report in reports]], rows)
-    )
+    console(120).print(console_table(title, ["operator", *[report.name for report in reports]], rows))
 
 
 def cell(tally) -> str:

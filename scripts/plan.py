@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from lib.cli import command, json_option, log, option, progress
+from lib.cli import command, console, json_option, log, option, progress
 
 
 @command(help=__doc__)
@@ -47,13 +47,12 @@ def count_rows(files):
 
 def show(found, count: int) -> None:
     """The cheapest gaps as a table, the total on stderr."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("minutes", "file", "what to write", "have", "want", box=None, pad_edge=False)
     for gap in found[:count]:
         table.add_row(str(gap.minutes), gap.file, gap.what, str(gap.have), str(gap.want))
-    Console(width=None if Console().is_terminal else 120).print(table)
+    console(120).print(table)
     log(f"{len(found)} gaps, about {sum(gap.minutes for gap in found) / 60:.0f} hours of writing")
 
 

@@ -4,22 +4,23 @@
     python -m scripts.report runs/20261122_101500-sft-tiny
     python -m scripts.report runs/20261122_101500-sft-tiny runs/20261122_104500-kto-tiny --page build/both.html
     python -m scripts.report build/eval/base
+    python -m scripts.report build/eval/base build/eval/sft build/eval/kto --page build/eval/three.html
 
-Of several runs the trainings come on one page and the evaluations on another, side by side.
+Of several runs the trainings come on one page and the evaluations on another, side by side, what changed first.
 """
 
 from pathlib import Path
 
 import click
 
-from lib.cli import command, log, option
+from lib.cli import command, log
 from lib.errors import CannotRun
 
 
 @command(help=__doc__)
 @click.argument("places", nargs=-1, metavar="[RUN|EVALUATION]...", type=click.Path(path_type=Path))
-@option("--page", "target", type=click.Path(path_type=Path), default="build/training.html",
-        help="The page of several trainings; that of one lies in its run as training.html.")  # fmt: skip
+@click.option("--page", "target", type=click.Path(path_type=Path), help="The page of several, instead of "
+              "build/training.html for trainings or build/eval/side-by-side.html for evaluations.")  # fmt: skip
 def main(places, target):
     from evaluator.results import evaluations
     from lib.runs import finished_run
@@ -30,11 +31,11 @@ def main(places, target):
     if lost := [place for place in places if place not in trained and place not in evaluated]:
         raise CannotRun(f"{lost[0]}: neither a run with a log nor an evaluation. Name runs/<name>.")
     if trained:
-        write_training_page(trained, target)
+        write_training_page(trained, target or Path("build/training.html"))
     if evaluated:
         from evaluator.files import report_on
 
-        report_on(evaluated, Path("build/eval/side-by-side.html"))
+        report_on(evaluated, target if target and not trained else Path("build/eval/side-by-side.html"))
     log("Open it in a browser; it needs no network.")
 
 

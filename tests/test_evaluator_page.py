@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from evaluator.files import NAMES, write_files
 from evaluator.page import page
 from evaluator.page_data import page_data
-from evaluator.report import main
 from evaluator.shown import shown, visible
 from lib.jsonl import write_json, write_text
+from scripts.report import main
 from tests.page_support import HOSTILE, record, result
 
 

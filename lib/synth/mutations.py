@@ -28,7 +28,7 @@ def near(value, known):
     return difflib.get_close_matches(value, [name for name in known if name != value], 2, 0.3)
 
 
-def other_values(candidate, call, key, value):
+def other_values(candidate, value):
     """(reason, value) pairs: what a careless model might write instead."""
     vault = candidate.run.before
     if isinstance(value, bool):
@@ -59,13 +59,13 @@ def other_values(candidate, call, key, value):
         yield "incomplete", value[:-1]
 
 
-def world_drafts(candidate, rng):
+def world_drafts(candidate):
     calls = made_calls(candidate)
     for number, call in enumerate(calls):
         for key, value in call.arguments.items():
             if key == "context":
                 continue
-            for reason, other in other_values(candidate, call, key, value):
+            for reason, other in other_values(candidate, value):
                 yield Draft("world", reason, replaced(calls, number, with_argument(call, key, other)))
         properties = load_toolset().tools[call.tool].parameters["properties"]
         for key in sorted(properties):
@@ -261,7 +261,7 @@ def all_drafts(candidate, words, rng):
         return
     yield from written_drafts(candidate)
     yield from twin_drafts(candidate)
-    yield from world_drafts(candidate, rng)
+    yield from world_drafts(candidate)
     yield from process_drafts(candidate, rng)
     yield from schema_drafts(candidate, words, rng)
     yield from honesty_drafts(candidate, words, rng)

@@ -129,7 +129,7 @@ def check_steady(run):
         raise Reject("unsteady", "a second run gave other bytes")
 
 
-def check_readings(request, readings, judge):
+def check_readings(request, readings):
     """Refuse to ask back unless two calls fit, do different things, and say what the request does not."""
     outcomes = []
     for run in readings:
@@ -165,7 +165,7 @@ def teach(task, ask, judge) -> Taught:
         if shape == "ask":
             ids, shared = new_ids(task), {}
             calls = [with_context(call, ids, shared, judge.toolset) for call in reply["readings"]]
-            check_readings(request, [run_calls(task.expanded.vault, [call]) for call in calls], judge)
+            check_readings(request, [run_calls(task.expanded.vault, [call]) for call in calls])
         return finish(task, request, nothing, reply["answer"], judge)
     run, messages = act(task, ask, judge, messages, answer, reply)
     closing = ask(messages, reply_schema("closing"))

@@ -8,6 +8,7 @@ from lib.synth.seeds import generator
 from lib.synth.templates import ABSENT, Entity, look_up, path_fields, plain
 from lib.vault import Vault
 from lib.vault.defaults import COMMANDS, MODELS
+from lib.vault.paths import parents
 from lib.vault.state import Window
 
 NOW = "2025-11-03T09:00:00Z"  # of a world that does not say
@@ -173,13 +174,6 @@ def vault_entities(vault):
         "note": notes, "folder": folders, "workspace": workspaces, "session": sessions, "state": states,
         "agent": agents, "command": commands, "model": models,
     }  # fmt: skip
-
-
-def parents(path):
-    """Every folder above a path."""
-    while "/" in path:
-        path = path.rpartition("/")[0]
-        yield path
 
 
 def resolve_banks(banks, entities):
