@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lib.env import key_from
 from lib.errors import CannotRun
 
 USUAL_PORT = {"llamacpp": 8080, "ollama": 11434, "lmstudio": 1234, "vllm": 8000, "openai": 8000}
@@ -37,12 +38,8 @@ def server_url(
 
 
 def server_key(backend: str, environment: Mapping[str, str] = os.environ) -> str:
-    """The key to send, "" without one; what cannot be sent is refused without being shown."""
-    name = next((name for name in KEY_NAMES[backend] if environment.get(name, "").strip()), "")
-    key = environment[name].strip() if name else ""
-    if not re.fullmatch(r"[!-~]*", key):
-        raise CannotRun(f"{name} holds blanks or letters that no key has. Set it again in the environment or in .env.")
-    return key
+    """The key to send, "" without one."""
+    return key_from(KEY_NAMES[backend], environment)
 
 
 def ollama_host(given: str) -> str:

@@ -1,9 +1,9 @@
 """Evaluation results on disk: found by file, evaluation folder or run folder, and read."""
 
-import json
 from pathlib import Path
 
 from lib.errors import CannotRun
+from lib.jsonl import read_object
 from lib.runs import RUNS
 
 RESULTS, JOURNAL = "results.json", "journal.jsonl"
@@ -35,12 +35,9 @@ def result_file(place: Path) -> Path:
 def read_result(place: Path) -> dict:
     """The result that a path stands for."""
     path = result_file(place)
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CannotRun(f"{path}: no such result. An evaluation writes it when it ends.") from None
-    except ValueError as error:
-        raise CannotRun(f"{path}: not an evaluation result ({error}).") from None
-    if not isinstance(result, dict) or not {"settings", "summary"} <= result.keys():
+    if not path.exists():
+        raise CannotRun(f"{path}: no such result. An evaluation writes it when it ends.")
+    result = read_object(path, "It is not an evaluation result.")
+    if not {"settings", "summary"} <= result.keys():
         raise CannotRun(f"{path}: not an evaluation result (it has no settings and summary).")
     return result

@@ -1,7 +1,11 @@
 """Settings and secrets from .env in the project's folder; the real environment wins."""
 
 import os
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from lib.errors import CannotRun
 
 ENV_FILE = Path(".env")
 
@@ -21,6 +25,15 @@ def read_env(path: Path) -> dict[str, str]:
         if mark and value and name.isidentifier():
             found[name] = value
     return found
+
+
+def key_from(names: Sequence[str], environment: Mapping[str, str]) -> str:
+    """The first of the named keys that is set, "" without one; what cannot be sent is refused without being shown."""
+    name = next((name for name in names if environment.get(name, "").strip()), "")
+    key = environment[name].strip() if name else ""
+    if not re.fullmatch(r"[!-~]*", key):
+        raise CannotRun(f"{name} holds blanks or letters that no key has. Set it again in the environment or in .env.")
+    return key
 
 
 def load_env() -> None:

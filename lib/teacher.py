@@ -85,15 +85,6 @@ class Ledger:
         return {name: getattr(self, name) for name in names} | {"spent": round(self.spent, 6)}
 
 
-def teacher_key(environment) -> str:
-    """The key from the environment, "" without one; what cannot be sent is refused without being shown."""
-    name = next((name for name in KEY_NAMES if environment.get(name, "").strip()), "")
-    key = environment[name].strip() if name else ""
-    if not re.fullmatch(r"[!-~]*", key):
-        raise CannotRun(f"{name} holds blanks or letters that no key has. Set it again in the environment or in .env.")
-    return key
-
-
 def teacher_url(address: str) -> str:
     """The address below which /chat/completions lies; /v1 is added where the address names no path."""
     parts = urlsplit(address.strip())

@@ -91,7 +91,7 @@ def hire(folder, given):
         return teachers.Teacher(None, settings, cassette, ledger)
     if not given["url"]:
         raise CannotRun("Where is the teacher? Give --url (make: TEACHER_URL=), or --offline for kept answers alone.")
-    key = teachers.teacher_key(os.environ)
+    key = import_module("lib.env").key_from(teachers.KEY_NAMES, os.environ)
     return teachers.make_teacher(given["url"], settings, cassette, ledger, key, given["timeout"])
 
 

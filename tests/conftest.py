@@ -3,6 +3,7 @@
 import itertools
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,14 @@ def denormals():
 def no_env_file(monkeypatch):
     """Your .env decides no test."""
     monkeypatch.setattr("lib.env.ENV_FILE", Path("/nonexistent/.env"))
+
+
+@pytest.fixture
+def retries_at_once(monkeypatch):
+    """An evaluation asks a server again without a pause."""
+    from evaluator.conversation import Asking
+
+    monkeypatch.setattr("evaluator.session.Asking", lambda *args: replace(Asking(*args), sleep=lambda seconds: None))
 
 
 @pytest.fixture(scope="session")

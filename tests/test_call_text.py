@@ -60,27 +60,7 @@ def test_printed_parts_are_read_back_as_they_were(parts):
 
 
 @settings(max_examples=400, deadline=None)
-@given(
-    st.lists(
-        st.sampled_from(
-            [
-                "tool_call: x\n",
-                "arguments: {}",
-                "arguments: ",
-                "Result: {}",
-                "Result: ",
-                "\n",
-                "\n\n",
-                " ",
-                "{",
-                '"',
-                "}",
-                "é",
-            ]
-        ),
-        max_size=14,
-    ).map("".join)
-)
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
 def test_any_text_is_read_and_reading_its_print_changes_nothing(text):
     parts, _ = parse_text(text)
     again, _ = parse_text(print_text(parts))

@@ -10,20 +10,19 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
 from evaluator.__main__ import main
 from evaluator.cases import load_cases
-from evaluator.conversation import Asking
 from evaluator.journal import Calls, Journal, read_journal
 from evaluator.rescore import main as rescore
 from evaluator.results import read_result
 from lib.errors import CannotRun
 from lib.toolset import load_toolset
 from lib.transport import Fault, Http
+from tests.commands import outcome
 from tests.loopback import chat, perfect, serving
 
 CHAT = "/v1/chat/completions"
@@ -31,9 +30,7 @@ TIMES = ("seconds", "finished", "speed", "settings")
 SLOW = 0.03  # seconds an answer takes, so that some are under way at any moment
 
 
-@pytest.fixture(autouse=True)
-def retries_at_once(monkeypatch):
-    monkeypatch.setattr("evaluator.session.Asking", lambda *args: replace(Asking(*args), sleep=lambda seconds: None))
+pytestmark = pytest.mark.usefixtures("retries_at_once")
 
 
 def command(server, out, *more):
@@ -43,9 +40,8 @@ def command(server, out, *more):
 
 def run(server, out, *more):
     """(exit code, stderr) of an evaluation in this process."""
-    done = CliRunner().invoke(main, command(server, out, *more)[3:])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.stderr
+    code, _, said = outcome(main, *command(server, out, *more)[3:])
+    return code, said
 
 
 def lines_of(folder):

@@ -1,23 +1,18 @@
 """A model file served by a llama-server of our own: which file, started, stopped, and what is told when it dies."""
 
 import contextlib
-from dataclasses import replace
 
 import pytest
-from click.testing import CliRunner
 
 from evaluator.__main__ import main, run_gguf
 from evaluator.cases import load_cases
-from evaluator.conversation import Asking
 from evaluator.results import read_result
 from lib.errors import CannotRun
 from lib.toolset import load_toolset
+from tests.commands import outcome
 from tests.loopback import perfect_text, serving
 
-
-@pytest.fixture(autouse=True)
-def retries_at_once(monkeypatch):
-    monkeypatch.setattr("evaluator.session.Asking", lambda *args: replace(Asking(*args), sleep=lambda seconds: None))
+pytestmark = pytest.mark.usefixtures("retries_at_once")
 
 
 def cases():
@@ -26,9 +21,7 @@ def cases():
 
 def evaluate(*arguments):
     """(exit code, stdout, stderr) of `python -m evaluator ...`."""
-    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.stdout, done.stderr
+    return outcome(main, *arguments)
 
 
 def managed(monkeypatch, server, seen):

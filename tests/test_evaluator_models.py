@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from click.testing import CliRunner
 
 from evaluator.__main__ import main
 from evaluator.backends import LlamaCpp, LmStudio, Ollama, OpenAI, Vllm
 from evaluator.comparison import differing
 from evaluator.results import read_result
+from tests.commands import outcome
 from tests.loopback import PROPS, chat, ollama, serving
 from tests.servers_support import SAMPLING
 
@@ -37,9 +37,8 @@ def evaluate(server, out, *options, backend="lmstudio"):
     """(exit code, stderr) of an evaluation of two cases."""
     arguments = ["--backend", backend, "--url", server.url, "--out", str(out), "--limit", "2"]
     arguments += ["--no-probe", *options]
-    done = CliRunner().invoke(main, arguments)
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.stderr
+    code, _, said = outcome(main, *arguments)
+    return code, said
 
 
 def test_a_model_that_is_not_loaded_is_loaded_with_the_context_and_unloaded_again(tmp_path):

@@ -12,6 +12,7 @@ from evaluator.own_tools import load_tools
 from evaluator.results import read_result
 from lib.errors import CannotRun
 from lib.toolset import DEFAULT_TOOLS, load_toolset
+from tests.commands import outcome
 from tests.loopback import chat, serving
 
 DAYS_AS_INT = {"days": {"type": "int"}}
@@ -102,10 +103,8 @@ def test_faulty_tools_are_refused_by_name_and_place(tmp_path, content, said):
 def evaluate(server, out, *arguments):
     """(exit code, stderr) of `python -m evaluator` against a server."""
     line = ["--backend", "openai", "--url", server.url, "--out", out, "--parallel", 1, "--no-probe", *arguments]
-    result = CliRunner().invoke(main, [str(part) for part in line])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stderr
+    code, _, said = outcome(main, *line)
+    return code, said
 
 
 def answering(replies):

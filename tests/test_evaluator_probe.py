@@ -3,7 +3,6 @@
 import itertools
 import json
 import threading
-from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -127,11 +126,7 @@ def test_a_server_that_gives_no_text_is_not_judged(answer, expected):
 # ---------------------------------------------------------------- in a run
 
 
-@pytest.fixture(autouse=True)
-def retries_at_once(monkeypatch):
-    from evaluator.conversation import Asking
-
-    monkeypatch.setattr("evaluator.session.Asking", lambda *args: replace(Asking(*args), sleep=lambda seconds: None))
+pytestmark = pytest.mark.usefixtures("retries_at_once")
 
 
 def run(server, out, *more):

@@ -3,12 +3,11 @@
 import json
 import threading
 
-from click.testing import CliRunner
-
 from evaluator.__main__ import main
 from evaluator.cases import load_cases
 from evaluator.results import read_result
 from lib.toolset import load_toolset
+from tests.commands import outcome
 from tests.loopback import chat, perfect, serving
 
 
@@ -21,8 +20,7 @@ def moody():
 def evaluate(server, out, *more):
     arguments = ["--backend", "openai", "--url", server.url, "--out", out, "--limit", 3, "--temperature", 0.7]
     arguments += ["--no-probe", *more]
-    done = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
-    return done.exit_code, done.stdout, done.stderr
+    return outcome(main, *arguments)
 
 
 def test_each_attempt_has_its_own_seed_and_is_recorded(tmp_path):

@@ -11,6 +11,7 @@ from evaluator.checkers import Verdict
 from evaluator.rescore import main
 from evaluator.results import read_result
 from lib.toolset import Finding, load_toolset
+from tests.commands import outcome
 from tests.loopback import chat, perfect, perfect_text, serving
 
 
@@ -32,9 +33,7 @@ def answered(tmp_path):
 
 
 def rescore(*arguments):
-    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.stdout, done.stderr
+    return outcome(main, *arguments)
 
 
 def rows_of(journal):

@@ -6,11 +6,9 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from evaluator.__main__ import main
 from evaluator.bfcl import question_from_row
@@ -19,8 +17,10 @@ from evaluator.journal import Journal
 from evaluator.results import read_result
 from evaluator.runner import in_order
 from lib.toolset import load_toolset
+from tests.commands import outcome
 from tests.loopback import chat, perfect, perfect_text, serving
 
+pytestmark = pytest.mark.usefixtures("retries_at_once")
 CHAT = "/v1/chat/completions"
 SETS = ["full_coverage", "baseline", "tool_combos", "behaviour"]
 
@@ -31,10 +31,7 @@ def cases_of(*names, limit=None):
 
 def evaluate(*arguments):
     """(exit code, stdout, stderr) of `python -m evaluator ...`."""
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, result.stderr
+    return outcome(main, *arguments)
 
 
 def at(server, out, *more, backend="openai"):
@@ -44,17 +41,6 @@ def at(server, out, *more, backend="openai"):
 def attempts_in(folder):
     """The judged attempts in a journal."""
     return [row for row in map(json.loads, (folder / "journal.jsonl").read_text().splitlines()) if "outcome" in row]
-
-
-@pytest.fixture(autouse=True)
-def retries_at_once(monkeypatch):
-    monkeypatch.setattr("evaluator.session.Asking", lambda *args: replace_sleep(*args))
-
-
-def replace_sleep(*args):
-    from evaluator.conversation import Asking
-
-    return replace(Asking(*args), sleep=lambda seconds: None)
 
 
 def test_perfect_model_passes_every_case_in_the_native_form(tmp_path):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-OUTPUTS = {".venv", "build", "runs", ".git"}
 PACKAGES = ("lib", "scripts", "evaluator", "tests")
 # What each layer may import of ours. A benchmark measures the evaluator too, so scripts may use it.
 MAY_IMPORT = {

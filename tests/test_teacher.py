@@ -5,9 +5,11 @@ import threading
 import pytest
 
 from lib.cassette import Cassette
+from lib.env import key_from
 from lib.errors import CannotRun
 from lib.teacher import (
     DELAYS,
+    KEY_NAMES,
     LOST_IN_A_ROW,
     Ledger,
     NoAnswer,
@@ -15,7 +17,6 @@ from lib.teacher import (
     Stopped,
     Teacher,
     make_teacher,
-    teacher_key,
     teacher_url,
 )
 from lib.transport import Http
@@ -366,15 +367,15 @@ def test_a_password_in_the_address_is_refused_and_not_shown():
 
 
 def test_the_teachers_key_goes_before_openais():
-    assert teacher_key({"TEACHER_API_KEY": " a ", "OPENAI_API_KEY": "b"}) == "a"
-    assert teacher_key({"TEACHER_API_KEY": "", "OPENAI_API_KEY": "b"}) == "b"
-    assert teacher_key({}) == ""
+    assert key_from(KEY_NAMES, {"TEACHER_API_KEY": " a ", "OPENAI_API_KEY": "b"}) == "a"
+    assert key_from(KEY_NAMES, {"TEACHER_API_KEY": "", "OPENAI_API_KEY": "b"}) == "b"
+    assert key_from(KEY_NAMES, {}) == ""
 
 
 @pytest.mark.parametrize("bad", ["two words", "line\nbreak", "schlüssel"])
 def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(bad):
     with pytest.raises(CannotRun) as caught:
-        teacher_key({"OPENAI_API_KEY": bad})
+        key_from(KEY_NAMES, {"OPENAI_API_KEY": bad})
     assert bad not in caught.value.message
 
 
