@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from lib import runs
 from lib.errors import CannotRun
 from lib.jsonl import read_object
-from lib.runs import RUNS
 
 RESULTS, JOURNAL = "results.json", "journal.jsonl"
 
@@ -12,8 +12,8 @@ RESULTS, JOURNAL = "results.json", "journal.jsonl"
 def evaluations(place: Path, holding: str = RESULTS) -> list[Path]:
     """The evaluation folders that a path stands for: itself, or those of a run folder (or name in runs/)."""
     place = Path(place)
-    if not place.exists() and (RUNS / place.name / "eval").is_dir():
-        place = RUNS / place.name
+    if not place.exists() and (runs.RUNS / place.name / "eval").is_dir():
+        place = runs.RUNS / place.name
     if (place / holding).is_file():
         return [place]
     return sorted(path.parent for path in place.glob(f"eval/*/{holding}"))

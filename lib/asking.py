@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from lib import runs
 from lib.cli import log
 from lib.errors import CannotRun
-from lib.runs import RUNS, is_finished, read_done
 
 MOST_SHOWN = 20
 LOSSES = ("eval_loss", "train_loss", "kl", "rewards/margins")
@@ -19,25 +19,25 @@ def may_ask() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def finished_runs(root: Path = RUNS) -> list[Path]:
+def finished_runs() -> list[Path]:
     """All finished runs, the newest first."""
-    return [run for run in sorted(root.glob("*-*-*"), reverse=True) if is_finished(run)]
+    return [run for run in sorted(runs.RUNS.glob("*-*-*"), reverse=True) if runs.is_finished(run)]
 
 
 def ask_run(score: Callable[[Path], str]) -> Path:
     """The run that the user picks from a list with losses and scores; the newest is offered."""
-    runs = finished_runs()[:MOST_SHOWN]
-    if not runs:
+    found = finished_runs()[:MOST_SHOWN]
+    if not found:
         raise CannotRun("no finished run in runs/. Make one: make sft.")
-    for number, run in enumerate(runs, start=1):
+    for number, run in enumerate(found, start=1):
         log(f"{number:>3}  {run.name:<36} {losses(run):<44} {score(run) or 'not evaluated'}")
-    number = click.prompt("Which run?", type=click.IntRange(1, len(runs)), default=1, err=True)
-    return runs[number - 1]
+    number = click.prompt("Which run?", type=click.IntRange(1, len(found)), default=1, err=True)
+    return found[number - 1]
 
 
 def losses(run: Path) -> str:
     """The run's final figures on one line."""
-    done = read_done(run)
+    done = runs.read_done(run)
     found = [(name, done.get(name)) for name in LOSSES]
     return ", ".join(f"{name} {value:.4g}" for name, value in found if isinstance(value, int | float))
 

@@ -10,11 +10,12 @@ import subprocess
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from lib import runs
 from lib.disk import sha256, size_text
 from lib.errors import CannotRun
 from lib.gguf_source import ADAPTERS
 from lib.jsonl import read_object
-from lib.runs import RUNS, is_finished, read_done, read_manifest
+from lib.runs import is_finished, read_done, read_manifest
 
 MANIFEST, RECORD, RESULTS = "manifest.json", "lineage.json", "results.json"
 MANIFESTS = ("runs/*/*/manifest.json", "build/*/*/manifest.json")  # where a file that was moved away is looked up
@@ -72,7 +73,8 @@ def of_made(place: Path, home: Path) -> list[Link]:
     links = [file_link(place, digest, manifest)]
     links.append(Link("made", str(manifest_path), inputs | flat(made), *code_remarks(made.get("git_commit"))))
     if name := inputs.get("run"):
-        run = next((run for run in (manifest_path.parent.parent, RUNS / name) if run.name == name), RUNS / name)
+        beside = manifest_path.parent.parent
+        run = beside if beside.name == name else runs.RUNS / name
         return links + of_run(run, inputs.get("adapter"))
     return links + [Link("base", "untrained", {"config": inputs.get("config", "")})]
 

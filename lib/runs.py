@@ -54,16 +54,16 @@ def provenance() -> dict:
     return {"git_commit": git_commit(), "versions": versions()}
 
 
-def create(method: str, size: str, manifest: dict, root: Path = RUNS) -> Path:
+def create(method: str, size: str, manifest: dict) -> Path:
     """A new run directory with its config.yaml; two runs started in the same second get two directories."""
     import yaml
 
     moment = time.time()
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        RUNS.mkdir(parents=True, exist_ok=True)
         while True:
             stamp = datetime.datetime.fromtimestamp(moment).strftime("%Y%m%d_%H%M%S")
-            run = root / f"{stamp}-{method}-{size}"
+            run = RUNS / f"{stamp}-{method}-{size}"
             try:
                 run.mkdir()
                 break
@@ -73,7 +73,7 @@ def create(method: str, size: str, manifest: dict, root: Path = RUNS) -> Path:
             (run / part).mkdir()
     except OSError as error:
         raise CannotRun(
-            f"{root}: a run's folder cannot be made ({error.strerror}). Work in a folder that you can write to."
+            f"{RUNS}: a run's folder cannot be made ({error.strerror}). Work in a folder that you can write to."
         ) from error
     write_text(run / "config.yaml", yaml.safe_dump({"method": method, "size": size, **manifest}, sort_keys=False))
     return run
@@ -102,11 +102,9 @@ def read_done(run: Path) -> dict:
     return json.loads((run / "done.json").read_text(encoding="utf-8"))
 
 
-def newest(
-    method: str | None = None, size: str | None = None, finished: bool | None = True, root: Path = RUNS
-) -> Path | None:
+def newest(method: str | None = None, size: str | None = None, finished: bool | None = True) -> Path | None:
     """The newest run of a method and size that is finished (False: unfinished, None: either); None without one."""
-    for run in sorted(root.glob("*-*-*"), reverse=True):
+    for run in sorted(RUNS.glob("*-*-*"), reverse=True):
         if not (run / "config.yaml").is_file() or (finished is not None and is_finished(run) != finished):
             continue
         if method and f"-{method}-" not in run.name:
@@ -117,19 +115,19 @@ def newest(
     return None
 
 
-def finished_run(name, method: str | None = None, root: Path = RUNS) -> Path:
+def finished_run(name, method: str | None = None) -> Path:
     """The named run, or the newest finished one; CannotRun when it is missing or unfinished."""
     if name:
         run = Path(name)
-        if not run.is_dir() and (root / run.name).is_dir():
-            run = root / run.name
+        if not run.is_dir() and (RUNS / run.name).is_dir():
+            run = RUNS / run.name
         read_manifest(run)
         if not is_finished(run):
             raise CannotRun(f"{run} is not finished (no done.json). Go on with it: make {method or 'sft'} RESUME=1.")
         return run
-    run = newest(method, root=root)
+    run = newest(method)
     if run is None:
-        raise CannotRun(f"no finished {method or 'training'} run in {root}/. Make one: make {method or 'sft'}.")
+        raise CannotRun(f"no finished {method or 'training'} run in {RUNS}/. Make one: make {method or 'sft'}.")
     return run
 
 

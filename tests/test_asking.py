@@ -23,7 +23,7 @@ def runs(tmp_path, monkeypatch):
         (tmp_path / name / "done.json").write_text(json.dumps(done | {"steps": 7}))
     (tmp_path / "20261101_120000-sft-tiny").mkdir()
     (tmp_path / "20261101_120000-sft-tiny" / "config.yaml").write_text("{}")
-    monkeypatch.setattr(asking.finished_runs, "__defaults__", (tmp_path,))
+    monkeypatch.setattr("lib.runs.RUNS", tmp_path)
     return tmp_path
 
 
@@ -49,14 +49,13 @@ def test_enter_takes_the_newest(runs):
 
 
 def test_without_finished_runs_it_says_how_to_make_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(asking.finished_runs, "__defaults__", (tmp_path,))
+    monkeypatch.setattr("lib.runs.RUNS", tmp_path)
     with pytest.raises(CannotRun, match="Make one: make sft"):
         asking.ask_run(str)
 
 
 def test_make_gguf_asks_only_where_somebody_can_choose(runs, monkeypatch):
     monkeypatch.setattr("evaluator.scores.in_short", lambda run: "")
-    monkeypatch.setattr("lib.runs.finished_run.__defaults__", (None, runs))
     monkeypatch.setattr(asking, "may_ask", lambda: False)
     assert gguf.chosen_run(None).name == "20261101_110000-kto-tiny"
     monkeypatch.setattr(asking, "may_ask", lambda: True)

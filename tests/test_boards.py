@@ -56,7 +56,7 @@ def trackio(tmp_path, monkeypatch):
 def test_trackio_gets_project_run_and_losses_and_publishes_nothing(tmp_path, monkeypatch, trackio):
     write_tiny_model(tmp_path / "model")
     write_rows(tmp_path / "sft.jsonl", (call_row(i) for i in range(8)))
-    monkeypatch.setattr("lib.runs.create.__defaults__", (tmp_path / "runs",))
+    monkeypatch.setattr("lib.runs.RUNS", tmp_path / "runs")
     flags = ["--yes", "--epochs", "1", "--log-every", "1", "--report-to", "trackio", "--project", "mine"]
     answer = CliRunner().invoke(sft, [str(tmp_path / "sft.jsonl"), "--model", str(tmp_path / "model"), *flags])
     assert answer.exit_code == 0, answer.output

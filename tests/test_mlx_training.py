@@ -10,12 +10,13 @@ pytest.importorskip("mlx_lm", exc_type=ImportError, reason="MLX is not installed
 
 import mlx.core as mx
 import yaml
-from click.testing import CliRunner
 
 from lib import model_mlx, references
 from lib.jsonl import write_rows
 from scripts.kto import main as kto
 from scripts.sft import main as sft
+from tests.commands import first_sft_run, train
+from tests.killing import rows_of
 from tests.mlx_support import plain_rope, write_model
 from tests.tiny_model import call_row, row
 
@@ -35,25 +36,12 @@ def place(tmp_path_factory):
 
 
 def run(command, place, monkeypatch, *arguments, platform="mlx"):
-    monkeypatch.setattr("lib.runs.RUNS", place / "runs")
-    monkeypatch.setattr("lib.runs.create.__defaults__", (place / "runs",))
-    monkeypatch.setattr("lib.runs.newest.__defaults__", (None, None, True, place / "runs"))
-    monkeypatch.setattr("lib.runs.finished_run.__defaults__", (None, place / "runs"))
-    arguments = [*arguments, "--model", place / "model", "--platform", platform]
-    return CliRunner().invoke(command, list(map(str, arguments)))
+    return train(command, place, monkeypatch, *arguments, platform=platform)
 
 
 @pytest.fixture
 def sft_run(place, monkeypatch):
-    done = place / "sft.run"
-    if not done.exists():
-        result = run(sft, place, monkeypatch, place / "sft.jsonl", *SHORT, "--run-file", done, "--eval-fraction", "0.2")
-        assert result.exit_code == 0, result.output
-    return Path(done.read_text().strip())
-
-
-def rows_of(folder):
-    return [json.loads(line) for line in (folder / "logs/training_latest.jsonl").read_text().splitlines()]
+    return first_sft_run(sft, place, monkeypatch, *SHORT, platform="mlx")
 
 
 def test_an_sft_run_leaves_what_the_torch_trainer_leaves(sft_run):

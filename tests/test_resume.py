@@ -208,7 +208,8 @@ def test_other_weights_of_the_same_shape_are_another_base(place, tmp_path):
     assert base_digest(place / "model") == base_digest(tmp_path / "same") != base_digest(tmp_path / "other")
 
 
-def test_read_only_output_is_a_sentence(tmp_path):
+def test_read_only_output_is_a_sentence(tmp_path, monkeypatch):
     (tmp_path / "runs").write_text("a file where the folder should be")
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
     with pytest.raises(CannotRun, match="a run's folder cannot be made"):
-        runs.create("sft", "tiny", {}, tmp_path / "runs")
+        runs.create("sft", "tiny", {})

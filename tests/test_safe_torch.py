@@ -40,10 +40,7 @@ def place(tmp_path_factory):
 @pytest.fixture
 def run(place, monkeypatch):
     """run(command, *arguments): the finished script, its runs in the folder."""
-    root = place / "runs"
-    monkeypatch.setattr("lib.runs.create.__defaults__", (root,))
-    monkeypatch.setattr("lib.runs.newest.__defaults__", (None, None, True, root))
-    monkeypatch.setattr("lib.runs.finished_run.__defaults__", (None, root))
+    monkeypatch.setattr("lib.runs.RUNS", place / "runs")
 
     def call(command, *arguments, model=place / "model"):
         return CliRunner().invoke(command, [*map(str, arguments), "--model", str(model)])
@@ -316,7 +313,7 @@ def test_a_base_without_a_chat_template_is_a_sentence(place, run, tmp_path):
 
 def test_a_folder_that_cannot_be_written_to_is_a_sentence(place, run, tmp_path, monkeypatch):
     (tmp_path / "runs").write_text("a file")
-    monkeypatch.setattr("lib.runs.create.__defaults__", (tmp_path / "runs",))
+    monkeypatch.setattr("lib.runs.RUNS", tmp_path / "runs")
     answer = run(sft, place / "sft.jsonl", *FLAGS)
     assert (answer.exit_code, "a run's folder cannot be made" in answer.output) == (2, True), answer.output
 

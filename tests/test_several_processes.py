@@ -21,10 +21,7 @@ from tests.tiny_model import call_row, row, write_tiny_model
 # The script with its runs in a folder of the test's.
 SCRIPT = """
 import importlib, pathlib, sys, lib.runs
-root, method = pathlib.Path(sys.argv.pop(1)), sys.argv.pop(1)
-lib.runs.create.__defaults__ = (root,)
-lib.runs.newest.__defaults__ = (None, None, True, root)
-lib.runs.finished_run.__defaults__ = (None, root)
+lib.runs.RUNS, method = pathlib.Path(sys.argv.pop(1)), sys.argv.pop(1)
 importlib.import_module(f"scripts.{method}").main()
 """
 FLAGS = ["--log-every", "1", "--yes", "--batch-size", "4", "--grad-accumulation", "2", "--eval-fraction", "0.2"]

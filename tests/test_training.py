@@ -12,6 +12,9 @@ from safetensors.torch import load_file
 from lib.jsonl import write_rows
 from scripts.kto import main as kto
 from scripts.sft import main as sft
+from tests.commands import first_sft_run
+from tests.commands import train as run
+from tests.killing import rows_of
 from tests.tiny_model import call_row, write_tiny_model
 
 FLAGS = ["--log-every", "1", "--yes"]
@@ -28,25 +31,9 @@ def place(tmp_path_factory):
     return folder
 
 
-def run(command, place, monkeypatch, *arguments):
-    monkeypatch.setattr("lib.runs.RUNS", place / "runs")
-    monkeypatch.setattr("lib.runs.create.__defaults__", (place / "runs",))
-    monkeypatch.setattr("lib.runs.newest.__defaults__", (None, None, True, place / "runs"))
-    monkeypatch.setattr("lib.runs.finished_run.__defaults__", (None, place / "runs"))
-    return CliRunner().invoke(command, [*map(str, arguments), "--model", str(place / "model")])
-
-
 @pytest.fixture
 def sft_run(place, monkeypatch):
-    done = place / "sft.run"
-    if not done.exists():
-        result = run(sft, place, monkeypatch, place / "sft.jsonl", *SHORT, "--run-file", done, "--eval-fraction", "0.2")
-        assert result.exit_code == 0, result.output
-    return Path(done.read_text().strip())
-
-
-def rows_of(folder):
-    return [json.loads(line) for line in (folder / "logs/training_latest.jsonl").read_text().splitlines()]
+    return first_sft_run(sft, place, monkeypatch, *SHORT)
 
 
 def test_an_sft_run_leaves_settings_metrics_adapter_tokenizer_and_figures(sft_run):
@@ -171,9 +158,8 @@ def test_bad_input_ends_in_a_sentence(place, monkeypatch, arguments, said):
 def test_resume_is_refused_when_a_setting_changed(place, monkeypatch):
     from lib import runs
 
-    root = place / "changed"
-    monkeypatch.setattr("lib.runs.newest.__defaults__", (None, None, True, root))
-    runs.create("sft", "tiny", {"settings": {"epochs": 99.0}}, root)
+    monkeypatch.setattr(runs, "RUNS", place / "changed")
+    runs.create("sft", "tiny", {"settings": {"epochs": 99.0}})
     arguments = [place / "sft.jsonl", *SHORT, "--resume", "--model", place / "model"]
     result = CliRunner().invoke(sft, list(map(str, arguments)))
     assert result.exit_code == 2

@@ -44,7 +44,6 @@ def place(tmp_path_factory):
 def run(command, place, monkeypatch, *arguments):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setattr("lib.runs.RUNS", place / "runs")
-    monkeypatch.setattr("lib.runs.create.__defaults__", (place / "runs",))
     answer = CliRunner().invoke(command, [*map(str, arguments), "--model", str(place / "model")])
     assert answer.exit_code == 0, answer.output
     return Path(answer.stdout.strip().splitlines()[-1])

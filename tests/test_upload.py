@@ -236,7 +236,7 @@ def test_without_a_terminal_the_name_must_be_given(shipped, hub_server):
 
 def test_at_a_terminal_it_asks_for_run_method_name_and_gguf(shipped, hub_server, monkeypatch):
     monkeypatch.setattr("lib.asking.may_ask", lambda: True)
-    monkeypatch.setattr("lib.asking.finished_runs.__defaults__", (shipped.parent,))
+    monkeypatch.setattr("lib.runs.RUNS", shipped.parent)
     answer = CliRunner().invoke(main, [], input="1\nlora\nmine\ny\n")
     assert answer.exit_code == 0, answer.output
     assert "eval_loss 0.5" in answer.output and "5/8 (62 %, 31 %–86 %) on full_coverage" in answer.output

@@ -26,9 +26,7 @@ def train(order: dict) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest"], resource.RLIM_INFINITY))
     from lib import runs
 
-    root = Path(order["root"])
-    runs.create.__defaults__ = (root,)
-    runs.newest.__defaults__ = (None, None, True, root)
+    runs.RUNS = Path(order["root"])
     try:
         import_module(f"scripts.{order['method']}").main(order["arguments"])
     except SystemExit as end:
