@@ -20,6 +20,21 @@ def hint(kind: str, message: str) -> list[dict]:
     return [{"type": kind, "message": message}]
 
 
+def missing_fields(
+    text: str, missing: list[str], requirements: dict[str, str], args: dict, suggestion: str, **more: object
+) -> ToolError:
+    """The refusal of blank texts and empty lists, all at once, with a hint for each."""
+    faults = [{"field": field, "value": args.get(field), "requirement": requirements[field]} for field in missing]
+    data = {
+        "error": text,
+        "validationErrors": faults,
+        "parameterHints": "; ".join(f"{field}: {requirements[field]}" for field in missing),
+        "suggestions": [suggestion],
+        "providedParams": sorted(args),
+    }
+    return ToolError(text, data=data | more)
+
+
 def workspace_id(vault: Vault, given: str, context: Context) -> str:
     """The stored id that a workspace id in the arguments means; the context's own id means the current workspace."""
     if given in vault.workspaces or given != context.given["workspaceId"]:

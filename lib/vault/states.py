@@ -10,6 +10,7 @@ from lib.vault.memory import (
     cut,
     hint,
     iso,
+    missing_fields,
     scope,
     scope_workspace,
     session_id,
@@ -75,24 +76,11 @@ def create_state(vault: Vault, args: dict, context: Context) -> dict:
 
 
 def _require_filled(args: dict) -> None:
-    """Refuses blank texts and empty lists, all at once, with a hint for each."""
     missing = [field for field in REQUIREMENTS if not _is_filled(args.get(field))]
-    if not missing:
-        return
-    text = f"Validation failed: {', '.join(missing)} - each must be given and not empty"
-    raise ToolError(
-        text,
-        data={
-            "error": text,
-            "validationErrors": [
-                {"field": field, "value": args.get(field), "requirement": REQUIREMENTS[field]} for field in missing
-            ],
-            "parameterHints": "; ".join(f"{field}: {REQUIREMENTS[field]}" for field in missing),
-            "suggestions": ["Say what was done, what comes next and which files are in use."],
-            "providedParams": sorted(args),
-            "expectedParams": list(REQUIREMENTS),
-        },
-    )
+    if missing:
+        text = f"Validation failed: {', '.join(missing)} - each must be given and not empty"
+        suggestion = "Say what was done, what comes next and which files are in use."
+        raise missing_fields(text, missing, REQUIREMENTS, args, suggestion, expectedParams=list(REQUIREMENTS))
 
 
 def _is_filled(value: object) -> bool:

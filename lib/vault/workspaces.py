@@ -5,7 +5,7 @@ from dataclasses import replace
 from lib.vault import files
 from lib.vault.call import Context, ToolError
 from lib.vault.frontmatter import frontmatter
-from lib.vault.memory import ELAPSED_MS, cut, workspace_id
+from lib.vault.memory import ELAPSED_MS, cut, missing_fields, workspace_id
 from lib.vault.paths import clean, is_inside, name_of, parent
 from lib.vault.state import Vault, Workspace
 
@@ -69,21 +69,9 @@ def _require_filled(args: dict) -> None:
     missing = [field for field in ("name", "rootFolder", "purpose", "currentGoal") if not args[field].strip()]
     if not all(flow[key].strip() for flow in args["workflows"] for key in ("name", "when", "steps")):
         missing.append("workflows")
-    if not missing:
-        return
-    text = f"Validation error - {', '.join(missing)}: must be given and not empty"
-    raise ToolError(
-        text,
-        data={
-            "error": text,
-            "validationErrors": [
-                {"field": field, "value": args[field], "requirement": REQUIREMENTS[field]} for field in missing
-            ],
-            "parameterHints": "; ".join(f"{field}: {REQUIREMENTS[field]}" for field in missing),
-            "suggestions": ["Ask the user for what is missing."],
-            "providedParams": sorted(args),
-        },
-    )
+    if missing:
+        text = f"Validation error - {', '.join(missing)}: must be given and not empty"
+        raise missing_fields(text, missing, REQUIREMENTS, args, "Ask the user for what is missing.")
 
 
 def found_key_files(vault: Vault, folder: str) -> list[str]:
