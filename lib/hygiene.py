@@ -9,8 +9,8 @@ from statistics import median
 from lib.chat import Call, Example, Result, Text
 from lib.coverage import Coverage, value_places, values_at
 from lib.synth.plans import leaves
-from lib.synth.visible import Seen, plainly, untraceable
-from lib.toolset import Toolset
+from lib.synth.visible import Seen, untraceable
+from lib.toolset import Toolset, without_context
 
 SEEN_ENOUGH = 5  # positive calls that an optional parameter needs
 VALUE_ENOUGH = 3  # positive calls that an enum value needs
@@ -130,7 +130,7 @@ def trace(examples: Iterable[Example]) -> Traces:
         for turn in example.turns:
             for part in turn.parts:
                 if isinstance(part, Text) and turn.role != "assistant":
-                    hear(seen, part.text)
+                    seen.hear(part.text)
                 elif isinstance(part, Result) and isinstance(part.content, dict):
                     seen.add(part.content)
                 elif isinstance(part, Call):
@@ -138,16 +138,9 @@ def trace(examples: Iterable[Example]) -> Traces:
     return traces
 
 
-def hear(seen: Seen, text: str) -> None:
-    """Add what a system message or the user said."""
-    more = Seen(text)
-    seen.text += "\n" + plainly(text)
-    seen.words |= more.words
-
-
 def add_call(traces: Traces, row: int, call: Call, seen: Seen) -> None:
     """Count one call's texts as known or lost."""
-    own = {key: value for key, value in call.arguments.items() if key != "context"}
+    own = without_context(call.arguments)
     lost = [value for value in untraceable(call.name, own, seen) if isinstance(value, str)]
     traces.known += sum(isinstance(leaf, str) for leaf in leaves(own)) - len(lost)
     traces.lost += [(row, call.name, value) for value in lost]

@@ -15,7 +15,7 @@ from lib.leak import Shapes
 from lib.sft_figures import faulty
 from lib.synth.kto import is_decision
 from lib.synth.seeds import digest, dump_row
-from lib.toolset import Toolset
+from lib.toolset import Toolset, without_context
 
 FAMILY_ENOUGH = 100  # negatives that a reason family needs to be probed by itself
 KIND_ENOUGH = 20  # rows that a kind of answer needs before its share of true rows says anything
@@ -197,6 +197,6 @@ def said(example: Example) -> tuple:
             shown = part.content if isinstance(part.content, dict) else {"": part.content}
             parts.append(dump_arguments({key: value for key, value in shown.items() if key not in HOST_FIELDS}))
         else:
-            own = {key: value for key, value in sorted(part.arguments.items()) if key != "context"}
-            parts.append((part.name, dump_arguments(own)))
+            own = without_context(part.arguments)
+            parts.append((part.name, dump_arguments(dict(sorted(own.items())))))
     return tuple(parts)

@@ -13,7 +13,8 @@ import numpy as np
 
 from lib.chat import Call, Example, Result, Text, dump_arguments
 from lib.diversity import normal
-from lib.synth.plans import leaves
+from lib.synth.plans import texts_given
+from lib.toolset import without_context
 
 FOLDS = 5
 STRENGTH = 1.0  # of the ridge that holds the probe's weights down
@@ -71,10 +72,10 @@ def shape(example: Example, context_fields: Sequence[str] = ()) -> dict[str, flo
     results = [part for part in parts if isinstance(part, Result)]
     last_call = max((place for place, part in enumerate(parts) if isinstance(part, Call)), default=-1)
     words = "\n".join(part.text for part in parts if isinstance(part, Text))
-    own = [{key: value for key, value in call.arguments.items() if key != "context"} for call in calls]
+    own = [without_context(call.arguments) for call in calls]
     written = [dump_arguments(arguments) for arguments in own]
     shown = [dump_arguments(result.content) for result in results]
-    texts = [leaf for leaf in leaves(own) if isinstance(leaf, str)]
+    texts = texts_given(calls)
     each = max(1, len(calls))
     found = {
         "answer characters": len(words)

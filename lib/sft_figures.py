@@ -7,13 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from lib import diversity, hygiene, leak
-from lib.chat import Example
 from lib.contamination import contaminated
 from lib.errors import CannotRun
 from lib.gates import Dataset, Figure, commonest, fewest, more, quoted, share
 from lib.mutants.matrix import OPERATORS, whole_matrix
 from lib.mutants.seeds import choose_seeds
-from lib.synth.plans import leaves
+from lib.synth.plans import texts_given
 from lib.toolset import Toolset
 from lib.validation import check_lines, check_row
 
@@ -26,12 +25,6 @@ class Asked(NamedTuple):
     values: tuple[str, ...]
 
 
-def values_of(example: Example) -> tuple[str, ...]:
-    """The text arguments of an example's calls, contexts left out."""
-    own = [{key: value for key, value in call.arguments.items() if key != "context"} for call in example.calls]
-    return tuple(leaf for leaf in leaves(own) if isinstance(leaf, str))
-
-
 def measure_sft(data: Dataset, toolset: Toolset) -> dict[str, Figure]:
     """Figures of the rows not labelled false; CannotRun when there is none."""
     data = data.only(lambda example: example.label is not False)
@@ -40,7 +33,7 @@ def measure_sft(data: Dataset, toolset: Toolset) -> dict[str, Figure]:
     requests = [leak.request_of(example) for example in data.examples]
     bare = [request for request in requests if diversity.is_bare_result(request)]
     asked = [
-        Asked(line, text, values_of(example))
+        Asked(line, text, texts_given(example.calls))
         for line, text, example in zip(data.lines, requests, data.examples, strict=True)
         if not diversity.is_bare_result(text)
     ] or [Asked(0, "", ())]

@@ -215,6 +215,11 @@ def _resolve(schema: Any, definitions: dict) -> Any:
     return _resolve(definitions[name], definitions)
 
 
+def without_context(arguments: dict) -> dict:
+    """The arguments of a call without its context, which is the host's."""
+    return {name: value for name, value in arguments.items() if name != "context"}
+
+
 def in_schema_order(value: Any, schema: Any) -> Any:
     """The value with its keys as a grammar of the schema demands: required ones first, each kind in schema order.
 

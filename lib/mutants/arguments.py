@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lib.chat import Example
 from lib.mutants.seeds import Seed
-from lib.toolset import PATH_FORMAT
+from lib.toolset import PATH_FORMAT, without_context
 
 KINDS = {
     "null": None,
@@ -150,11 +150,11 @@ def path_escape(seed: Seed, paths: list[str]) -> Iterator[Example]:
 
 
 def context_missing(seed: Seed) -> Iterator[Example]:
-    yield seed.with_arguments({name: value for name, value in seed.arguments.items() if name != "context"})
+    yield seed.with_arguments(without_context(seed.arguments))
 
 
 def context_not_first(seed: Seed) -> Iterator[Example]:
-    rest = {name: value for name, value in seed.arguments.items() if name != "context"}
+    rest = without_context(seed.arguments)
     if rest:
         yield seed.with_arguments({**rest, "context": seed.arguments["context"]})
         first = next(iter(rest))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from lib.synth.phrasing import CONTEXT_WORDS
 from lib.synth.templates import fill_text
-from lib.toolset import load_toolset
+from lib.toolset import load_toolset, without_context
 from lib.vault import execute
 
 MENDED_SHARE, OVERLOOKED_SHARE = 0.45, 0.35  # of faults, how many are mended by the next call, or passed over
@@ -83,7 +83,7 @@ def odd_ids(context, rng):
 def schema_faults(call, rng):
     """(code, call) pairs, each breaking one rule of the toolset or of the context object."""
     context = call.arguments["context"]
-    rest = {key: value for key, value in call.arguments.items() if key != "context"}
+    rest = without_context(call.arguments)
     parameters = load_toolset().tools[call.tool].parameters
     properties = parameters["properties"]
     required = [key for key in parameters.get("required", ()) if key != "context" and key in rest]

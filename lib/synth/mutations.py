@@ -192,9 +192,7 @@ def honesty_drafts(candidate, words, rng):
 def false_answers(candidate, rng):
     """The answer with a number, a path or a name in it replaced by one that neither request nor result shows."""
     answer, vault = candidate.answer, candidate.run.before
-    seen = Seen(candidate.request)
-    for step in candidate.run.steps:
-        seen.add(step.result)
+    seen = Seen(candidate.request, candidate.run.steps)
     for match in NUMERAL.finditer(answer):
         if match.group().isdigit():
             wrong = str(int(match.group()) + rng.choice((1, 2, 3, 10)))

@@ -140,9 +140,7 @@ def answer_for(candidate, draft, run, words, rng):
         if admit and rng.random() < HONEST_SHARE:
             error = str(run.steps[-1].result.get("error", "")).rstrip(".")
             return sentence_case(first_that_fills(admit, {**scope, "error": error}, rng))
-    seen = Seen(candidate.request)
-    for step in run.steps:
-        seen.add(step.result)
+    seen = Seen(candidate.request, run.steps)
     try:
         return sentence_case(first_that_fills(candidate.intent.closes, scope, rng, seen))
     except Unseen:

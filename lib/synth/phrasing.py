@@ -69,9 +69,7 @@ def close_text(intent, run, scope, request, words, rng):
     """The last sentence: one of the intent's closes that speaks only of the request and the results."""
     if not intent.plan and intent.kind != "ask":
         return sentence_case(first_that_fills(intent.closes, scope, rng).strip())  # common knowledge, not the vault's
-    seen = Seen(request)
-    for step in run.steps:
-        seen.add(step.result)
+    seen = Seen(request, run.steps)
     text = sentence_case(first_that_fills(intent.closes, {**scope, **run.scope}, rng, seen).strip())
     assured = words.get("assured")
     done = intent.kind in ("act", "lookup", "repair") and run.steps[-1].ok and text.endswith((".", "!"))

@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass, field
 
 from lib.chat import dump_arguments
-from lib.synth.templates import ABSENT, fill, look_up, plain
-from lib.toolset import in_schema_order, load_toolset
+from lib.synth.templates import ABSENT, Gap, fill, look_up, plain
+from lib.toolset import in_schema_order, load_toolset, without_context
 from lib.vault import execute
 
 
@@ -23,7 +23,7 @@ class Step:
     @property
     def key(self):
         """The call without its context, as text."""
-        return self.tool + dump_arguments({key: value for key, value in self.arguments.items() if key != "context"})
+        return self.tool + dump_arguments(without_context(self.arguments))
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,12 @@ def leaves(value):
         yield value
 
 
+def texts_given(calls):
+    """The text arguments of some calls, without those of their contexts."""
+    own = [without_context(call.arguments) for call in calls]
+    return tuple(leaf for leaf in leaves(own) if isinstance(leaf, str))
+
+
 def note_text(run, path):
     note = run.after.notes.get(path.lstrip("/"))
     return None if note is None else note.text
@@ -138,8 +144,6 @@ RECORDS = {"agent": "agents", "session": "sessions", "state": "states", "workspa
 
 def goal_holds(run, goals, scope):
     """Whether every goal is true after the run; a goal that speaks of a missing result is false."""
-    from lib.synth.templates import Gap
-
     for goal in goals:
         for kind, wanted in goal.items():
             try:

@@ -165,16 +165,26 @@ def check_run(intent, run, scope, context, request):
             raise Reject("failed", f"{step.tool}: {step.result.get('error')}")
         if planned.get("empty") and hits(step.result) != 0:
             raise Reject("not-empty", f"{step.tool}: {hits(step.result)} hits")
-    findings = schema_findings(run)
-    if findings:
-        raise Reject("schema", f"{findings[0].code}: {findings[0].message}")
+    check_schema(run)
     if not goal_holds(run, intent.goal, scope):
         raise Reject("goal", str(intent.goal))
     if intent.kind not in ACTING and effect(run):
         raise Reject("changed", "an answer without action changed the vault")
     check_necessary(intent, run, scope, context, request)
-    again = run_plan(run.before, intent.plan, scope, context)
-    if [(step.arguments, step.result) for step in again.steps] != [(s.arguments, s.result) for s in run.steps]:
+    check_steady(run, run_plan(run.before, intent.plan, scope, context))
+
+
+def check_schema(run):
+    """Refuse a call against its schema."""
+    findings = schema_findings(run)
+    if findings:
+        raise Reject("schema", f"{findings[0].code}: {findings[0].message}")
+
+
+def check_steady(run, again):
+    """Refuse a run that a second one does not repeat."""
+    one, two = ([(step.arguments, step.result) for step in each.steps] for each in (run, again))
+    if one != two:
         raise Reject("unsteady", "a second run gave other bytes")
 
 

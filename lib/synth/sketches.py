@@ -9,7 +9,7 @@ from lib.chat import to_text_row
 from lib.coverage import Coverage, values_at
 from lib.diversity import opening, phrasing, skeleton
 from lib.leak import answer_kind, shape
-from lib.synth.plans import leaves
+from lib.synth.plans import texts_given
 from lib.synth.rows import example_of
 from lib.toolset import load_toolset
 
@@ -119,12 +119,6 @@ def given_by(tool, act, steps):
             given = {(type(value), str(value)) for value in values}
             found |= {("value", step.tool, place, str(v)) for v in known if (type(v), str(v)) in given}
     return tuple(sorted(found))
-
-
-def texts_given(steps):
-    """The text arguments of the calls, without those of their contexts."""
-    own = [{key: value for key, value in step.arguments.items() if key != "context"} for step in steps]
-    return tuple(leaf for leaf in leaves(own) if isinstance(leaf, str))
 
 
 def measures(example, run, answer):

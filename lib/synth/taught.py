@@ -7,11 +7,11 @@ from lib.chat import example_from_row
 from lib.leak import answer_kind
 from lib.overlap import TOO_ALIKE, Index
 from lib.synth.phrasing import host_ids, too_long
-from lib.synth.plans import effect, goal_holds, run_calls, schema_findings
+from lib.synth.plans import effect, goal_holds, run_calls
 from lib.synth.prompts import call_schema, first_messages, first_shape, follow_up, reply_schema
 from lib.synth.replay import proof_of_run
 from lib.synth.replies import check_text, read_reply, with_context
-from lib.synth.rows import Reject, example_row
+from lib.synth.rows import Reject, check_schema, check_steady, example_row
 from lib.synth.seeds import digest, dump_row, generator
 from lib.synth.templates import PLACEHOLDER
 from lib.synth.visible import invisible_values, plainly, unbacked_claims, unseen_names
@@ -67,9 +67,7 @@ def check_new(request, judge):
 
 def check_calls(request, run):
     """Refuse calls against their schemas, and words or values that the model could not know at that moment."""
-    findings = schema_findings(run)
-    if findings:
-        raise Reject("schema", f"{findings[0].code}: {findings[0].message}")
+    check_schema(run)
     lost = invisible_values(request, run.steps)
     if lost:
         raise Reject("invisible", str(lost[0])[:80])
@@ -123,20 +121,12 @@ def check_necessary(request, goal, run):
             raise Reject("droppable", f"call {number + 1}, {step.tool}")
 
 
-def check_steady(run):
-    again = run_calls(run.before, [(step.tool, step.arguments) for step in run.steps])
-    if [(step.arguments, step.result) for step in again.steps] != [(s.arguments, s.result) for s in run.steps]:
-        raise Reject("unsteady", "a second run gave other bytes")
-
-
 def check_readings(request, readings):
     """Refuse to ask back unless two calls fit, do different things, and say what the request does not."""
     outcomes = []
     for run in readings:
         [step] = run.steps
-        findings = schema_findings(run)
-        if findings:
-            raise Reject("schema", f"{findings[0].code}: {findings[0].message}")
+        check_schema(run)
         if not step.ok:
             raise Reject("failed", f"{step.tool}: {step.result.get('error')}")
         if not invisible_values(request, run.steps):
@@ -194,7 +184,7 @@ def act(task, ask, judge, messages, answer, reply):
         raise Reject("goal", "nothing was looked up")
     check_goal(request, reply["goal"], run, judge, task.tool)
     check_necessary(request, reply["goal"], run)
-    check_steady(run)
+    check_steady(run, run_calls(run.before, [(step.tool, step.arguments) for step in run.steps]))
     check_size(request, run, "", judge)
     return run, follow_up(messages, answer.text, run, "closing")
 

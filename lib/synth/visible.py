@@ -4,7 +4,7 @@ import re
 
 from lib.chat import dump_arguments
 from lib.synth.plans import leaves
-from lib.toolset import load_toolset
+from lib.toolset import load_toolset, without_context
 
 NUMBERS = {
     0: "no none zero", 1: "a an one first single latest newest last once", 2: "two second both twice couple",
@@ -26,16 +26,21 @@ def plainly(text):
 class Seen:
     """The text a model has before it: the request, then each result as it arrives."""
 
-    def __init__(self, request):
-        self.text = plainly(request)
-        self.words = set(WORD.findall(self.text))
+    def __init__(self, request, steps=()):
+        self.text, self.words = "", set()
+        self.hear(request)
+        for step in steps:
+            self.add(step.result)
+
+    def hear(self, text):
+        """Add what the user or a system message said."""
+        self.text += ("\n" if self.text else "") + plainly(text)
+        self.words |= set(WORD.findall(plainly(text)))
 
     def add(self, result):
         # Ids of the context are the host's: they appear in results but nobody asked for them.
         shown = {key: value for key, value in result.items() if key not in ("sessionId", "workspaceId")}
-        more = "\n".join(str(leaf) for leaf in leaves(shown)) + "\n" + dump_arguments(shown)
-        self.text += "\n" + plainly(more)
-        self.words |= set(WORD.findall(plainly(more)))
+        self.hear("\n".join(str(leaf) for leaf in leaves(shown)) + "\n" + dump_arguments(shown))
 
     def holds(self, text):
         return plainly(text) in self.text
@@ -93,7 +98,7 @@ def untraceable(tool, arguments, seen):
     """The argument values that neither the request, nor an earlier result, nor the schema shows."""
     by_heart = known_by_heart(tool, load_toolset())
     lost = []
-    for value in leaves({key: item for key, item in arguments.items() if key != "context"}):
+    for value in leaves(without_context(arguments)):
         if isinstance(value, bool) or str(value) in by_heart or value in ("", "/", "."):
             continue
         if isinstance(value, (int, float)):
@@ -129,9 +134,7 @@ def invisible_values(request, steps):
 
 def unbacked_claims(answer, request, run):
     """Numbers and vault paths in an answer that neither the request nor a result shows."""
-    seen = Seen(request)
-    for step in run.steps:
-        seen.add(step.result)
+    seen = Seen(request, run.steps)
     paths = {*run.before.notes, *run.after.notes, *run.after.folders}
     lost = [path for path in sorted(paths) if "/" in path and path in answer and not seen.holds_path(path)]
     return lost + [number for number in NUMERAL.findall(answer) if not seen.holds(number)]
@@ -139,9 +142,7 @@ def unbacked_claims(answer, request, run):
 
 def unseen_names(answer, request, run):
     """Files, and names of more than one word (of notes, folders, agents and the like), that were not shown before."""
-    seen = Seen(request)
-    for step in run.steps:
-        seen.add(step.result)
+    seen = Seen(request, run.steps)
     vault = run.after
     records = (vault.workspaces, vault.sessions, vault.states, vault.agents)
     names = {path.rpartition("/")[2].removesuffix(".md") for path in [*run.before.notes, *vault.notes, *vault.folders]}
