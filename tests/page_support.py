@@ -1,4 +1,6 @@
-"""Evaluation results for the tests of the reports, with everything that a hostile model might write."""
+"""Evaluation results for the tests of the reports, with all that a hostile model might write; and a reader of pages."""
+
+from html.parser import HTMLParser
 
 from evaluator.statistics import summarize
 
@@ -54,3 +56,36 @@ def result(label: str, outcomes: str, text: str = "All done.", **more) -> dict:
         "summary": summarize(records),
         "records": records,
     } | more
+
+
+FETCHING = ("src", "href", "xlink:href", "srcset", "action", "data")
+VOID = ("meta", "line", "rect", "circle", "input", "br", "wbr")
+
+
+class Reader(HTMLParser):
+    """Notes tags, addresses, handlers and the text of script and style elements; knows which tags stay open."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.fetched, self.handlers, self.inside = [], [], [], [], {}
+        self.policy = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.fetched += [value for name, value in attributes if name in FETCHING]
+        self.handlers += [name for name, _ in attributes if name.startswith("on") or name == "style"]
+        if dict(attributes).get("http-equiv"):
+            self.policy = dict(attributes)["content"]
+        if tag not in VOID:
+            self.open.append(tag if tag != "script" else f"script {dict(attributes).get('type', '')}".strip())
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop().split()[0] == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1].startswith(("script", "style")):
+            self.inside[self.open[-1]] = self.inside.get(self.open[-1], "") + data

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import re
-from html.parser import HTMLParser
 
 import pytest
 from click.testing import CliRunner
@@ -15,36 +14,7 @@ from evaluator.page_data import page_data
 from evaluator.shown import shown, visible
 from lib.jsonl import write_json, write_text
 from scripts.report import main
-from tests.page_support import HOSTILE, record, result
-
-
-class Reader(HTMLParser):
-    """Notes tags, addresses, handlers and the text of script and style elements; knows which tags stay open."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.fetched, self.handlers, self.inside = [], [], [], [], {}
-        self.policy = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.fetched += [value for name, value in attributes if name in ("src", "href", "srcset", "action", "data")]
-        self.handlers += [name for name, _ in attributes if name.startswith("on") or name == "style"]
-        if dict(attributes).get("http-equiv"):
-            self.policy = dict(attributes)["content"]
-        if tag not in ("meta", "line", "rect", "circle", "input", "wbr"):
-            self.open.append(tag if tag != "script" else f"script {dict(attributes).get('type', '')}".strip())
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop().split()[0] == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1].startswith(("script", "style")):
-            self.inside[self.open[-1]] = self.inside.get(self.open[-1], "") + data
+from tests.page_support import HOSTILE, Reader, record, result
 
 
 def read(results):

@@ -2,13 +2,13 @@
 
 import json
 import re
-from html.parser import HTMLParser
 
 from click.testing import CliRunner
 
 from lib.gates import Gate, load_gates
 from scripts.gates import main
 from tests.gates_support import good_row, kto_rows, proofs_of, written
+from tests.page_support import Reader
 
 ALL = [gate for gates in load_gates().values() for gate in gates]
 
@@ -43,26 +43,6 @@ def test_gates_that_all_pass_end_with_0(tmp_path, monkeypatch):
     assert run("--sft", path).exit_code == 0
 
 
-class Addresses(HTMLParser):
-    """Notes every tag, and every attribute that would fetch something."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.fetched, self.tags = [], [], set()
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.add(tag)
-        self.fetched += [value for name, value in attributes if name in ("src", "href", "xlink:href", "srcset")]
-        if tag not in ("meta", "line", "br"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.add(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
 def test_the_page_shows_everything_and_fetches_nothing(tmp_path):
     given = kto_rows()
     given[0]["conversations"][0]["content"] = "Show <script>alert(1)</script> | please"
@@ -70,10 +50,9 @@ def test_the_page_shows_everything_and_fetches_nothing(tmp_path):
     result = run("--sft", path, "--kto", path, "--page", tmp_path / "out")
     assert result.exit_code == 1
     html = (tmp_path / "out/gates.html").read_text(encoding="utf-8")
-    seen = Addresses()
-    seen.feed(html)
+    seen = Reader(html)
     assert seen.open == [] and seen.fetched == []
-    assert not seen.tags & {"script", "link", "img", "iframe"}
+    assert not {"script", "link", "img", "iframe"} & set(seen.tags)
     assert "url(" not in html and "@import" not in html
     assert html.count("<svg") >= 4 and 'name="viewport"' in html
     assert all(gate.what.replace(">", "&gt;") in html for gate in ALL)
