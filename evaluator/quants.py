@@ -11,6 +11,7 @@ from lib import charts, upload
 from lib.disk import sha256, size_text
 from lib.errors import CannotRun
 from lib.gates_page import STYLE
+from lib.page import document
 from lib.runs import read_manifest
 
 FULL = "f16"
@@ -128,11 +129,9 @@ def page(run: Path, rows: list[dict], why: str) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in HEAD)
     lines = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in table_rows(rows))
     shown = "".join(f"<div><h3>{escape(title)}</h3>{svg}</div>" for title, svg in plots)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Quants of {escape(run.name)}</title><style>{STYLE}</style></head><body>"
+    body = (
         f"<h1>Quants of {escape(run.name)}</h1><p>{escape(why)}</p>"
         f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
-        f'<div class="charts">{shown}</div></body></html>\n'
+        f'<div class="charts">{shown}</div>'
     )
+    return document(f"Quants of {run.name}", body, STYLE)

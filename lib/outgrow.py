@@ -10,7 +10,6 @@ from lib.config import TARGETS, Recipe, Size
 from lib.errors import CannotRun
 from lib.jsonl import write_rows, write_text
 
-ENGINES = ("accelerate", "axolotl", "skypilot")
 TEMPLATE = "chat_template.jinja"
 # Rented cards with room for a size, the cheapest first (SkyPilot's names).
 CARDS = {

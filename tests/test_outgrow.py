@@ -101,7 +101,7 @@ def test_skypilot_gets_fields_that_it_knows_and_a_command_that_exists(gpus):
     assert subprocess.run(["bash", "-n"], input=task["run"], text=True).returncode == 0
 
 
-@pytest.mark.parametrize("engine", outgrow.ENGINES)
+@pytest.mark.parametrize("engine", ["accelerate", "axolotl", "skypilot"])
 def test_every_folder_says_how_to_start_and_what_is_lost(place, engine):
     folder = written(place, engine, str(place / "sft.jsonl"))
     notes = (folder / "NOTES.md").read_text()
