@@ -92,7 +92,6 @@ def name_some(records):
 
 FILTERS = {
     "lower": lambda value: str(value).lower(),
-    "upper": lambda value: str(value).upper(),
     "capital": lambda value: sentence_case(str(value)),
     "first": lambda value: value[0] if isinstance(value, list) and value else str(value).split("\n")[0],
     "last": lambda value: value[-1] if isinstance(value, list) and value else str(value).split("\n")[-1],
@@ -100,7 +99,6 @@ FILTERS = {
     "join": lambda value: ", ".join(map(str, value)) if isinstance(value, list) else str(value),
     "names": lambda value: name_some(value),
     "bare": lambda value: str(value).strip().rstrip(".!?"),
-    "day": lambda value: str(value)[:10],
 }
 
 
