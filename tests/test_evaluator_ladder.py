@@ -51,8 +51,9 @@ def house(tmp_path, monkeypatch):
     """run(*options) -> click's answer, with an SFT and a KTO run whose model files answer from a loopback server."""
     prompts, asked = own_prompts(tmp_path), []
     manifest = {"platform": "cpu", "settings": {"tools_in_prompt": "none", "format": "native"}}
-    sft = create("sft", "tiny", manifest | {"sft_run": None}, tmp_path / "runs")
-    kto = create("kto", "tiny", manifest | {"sft_run": str(sft)}, tmp_path / "runs")
+    monkeypatch.setattr("lib.runs.RUNS", tmp_path / "runs")
+    sft = create("sft", "tiny", manifest | {"sft_run": None})
+    kto = create("kto", "tiny", manifest | {"sft_run": str(sft)})
     base = tmp_path / "build" / "toolset-tiny-base"
     for folder, names in ((base, ["base-f16"]), (sft, ["sft-f16"]), (kto, ["kto-f16", "kto-Q8_0"])):
         (folder / "gguf").mkdir(parents=True)
