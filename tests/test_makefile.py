@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.commands import help_of
+
 PLATFORMS = ("cpu", "cuda", "mlx")
 HELP_LINE = re.compile(r"^([a-z0-9-]+):.*## (.+)$", re.MULTILINE)
 MODULE = re.compile(r"python -m ((?:scripts|evaluator)[.\w]*)")
@@ -89,9 +91,7 @@ def test_every_target_expands_to_scripts_that_exist(platform):
 
 
 def options_of(module):
-    answer = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
-    assert answer.returncode == 0, answer.stderr
-    return set(re.findall(r"--[a-z][a-z-]+", answer.stdout))
+    return set(re.findall(r"--[a-z][a-z-]+", help_of(module)))
 
 
 @pytest.mark.parametrize("dry", ["0", "1"])

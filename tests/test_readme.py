@@ -1,14 +1,13 @@
 """README and docs: what they name exists, and what exists is named."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from scripts import readme
+from tests.commands import help_of
 
 DOCUMENTS = sorted(str(path) for path in [Path("README.md"), *Path("docs").glob("*.md")])
 COMMAND = re.compile(r"make ((?:[A-Z_]+=(?:\"[^\"]*\"|\S+) )*)([a-z][a-z0-9-]*)")
@@ -32,12 +31,6 @@ def snippets(path):
 
 def makefile_targets():
     return set(re.findall(r"^([a-z0-9-]+):.*## ", text_of("Makefile"), re.MULTILINE))
-
-
-def help_of(module):
-    answer = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
-    assert answer.returncode == 0, f"{module}: {answer.stderr}"
-    return answer.stdout
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
