@@ -1,6 +1,7 @@
 """The shape of the house: who imports whom, how long files and functions may be, what must not exist."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -27,11 +28,25 @@ def python_files(*packages):
     return found
 
 
+@functools.cache
+def nodes_of(path):
+    """What imports, functions and calls a file holds, at any depth; each file is parsed once for all tests."""
+    wanted = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.Call
+    text = path.read_text(encoding="utf-8")
+    return [node for node in ast.walk(ast.parse(text)) if isinstance(node, wanted)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten():
+    """The parsed files take a hundred megabytes, which the tests that follow may want."""
+    yield
+    nodes_of.cache_clear()
+
+
 def imported(path):
     """(line, full module name) of every import in a file, at any depth; relative ones resolved."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     package = list(path.with_suffix("").parts[:-1])
-    for node in ast.walk(tree):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -42,10 +57,8 @@ def imported(path):
 
 
 def functions(path):
-    """(name, node) of every function of a file, methods and nested ones included."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node
+    """Every function of a file, methods and nested ones included."""
+    return [node for node in nodes_of(path) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
 def top(module):
@@ -175,7 +188,7 @@ def test_what_we_promised_not_to_use_is_absent(word):
 def test_no_code_evaluates_text():
     calls = []
     for path in python_files("lib", "scripts", "evaluator"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes_of(path):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("eval", "exec"):
                 calls.append(f"{path}:{node.lineno}")
     assert calls == []
