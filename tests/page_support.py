@@ -59,7 +59,7 @@ def result(label: str, outcomes: str, text: str = "All done.", **more) -> dict:
 
 
 FETCHING = ("src", "href", "xlink:href", "srcset", "action", "data")
-VOID = ("meta", "line", "rect", "circle", "input", "br", "wbr")
+VOID = ("meta", "input", "br", "wbr")
 
 
 class Reader(HTMLParser):
