@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from evaluator.journal import read_journal
 from evaluator.results import JOURNAL
 from lib.cli import log
 
@@ -46,6 +45,8 @@ def call(line: list[str], capture: bool, advice: str) -> tuple[int, str | None]:
 
 def was_stopped(out: Path, gguf: Path) -> bool:
     """Whether an evaluation of this model file began here and did not come to its end."""
+    from evaluator.journal import read_journal  # not above: --help runs where orjson is not installed
+
     journal = out / JOURNAL
     if not journal.is_file() or journal.stat().st_mtime < gguf.stat().st_mtime:
         return False
