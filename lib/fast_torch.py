@@ -7,15 +7,16 @@ these cost more than the matrix products. Gradients equal the plain layers' (tes
 from __future__ import annotations
 
 import types
+from itertools import accumulate
 
 import torch
 from peft.tuners.lora import Linear as LoraLinear
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 BLOCK = 128  # queries at once: scores of all heads of a small model stay in the cache
+LIKE = 0.8  # shortest to longest row of a group in attention
 LONGEST = 1024  # tokens; probabilities kept grow with the square: 1.2 MB a head, layer and row at this length in bf16
 
 
@@ -62,46 +63,80 @@ class RmsNorm(torch.autograd.Function):
         return wide.addcmul_(normed.float(), shift, value=-1).mul_(inverse).to(grad.dtype), None, None
 
 
-class CausalAttention(torch.autograd.Function):
-    """softmax(q k' * scale, keys up to the query's own) v, for a block of queries at a time: later keys cost nothing.
+class RowsAttention(torch.autograd.Function):
+    """softmax(q k' * scale, keys up to the query's own) v in each of the rows that lie one behind another.
 
-    q: (batch, heads, length, d); k, v: (batch, kv heads, past + length, d): the past is seen by every query.
-    Probabilities are kept for the backward pass; PyTorch's CPU kernel makes them anew: 2.4 times as long at 450 tokens.
+    q: (tokens, heads, d); k, v: (tokens, kv heads, d); lengths: tokens of each row. Rows of like lengths go together,
+    padded, a block of queries at a time: later keys cost nothing. Probabilities of rows up to LONGEST are kept for the
+    backward pass; PyTorch's CPU kernel makes them anew: 2.4 times as long at 450 tokens.
     """
 
     @staticmethod
-    def forward(ctx, q, k, v, scale):
-        batch, heads, length, d = q.shape
-        groups, past = heads // k.shape[1], k.shape[2] - length
-        q = (q * scale).reshape(-1, groups, length, d)
-        k, v = (x.reshape(-1, past + length, d) for x in (k, v))
-        out, kept = torch.empty_like(q), []
-        for start, end in blocks(length):
-            part, seen = q[:, :, start:end].reshape(len(k), -1, d), past + end
-            scores = part @ k[:, :seen].transpose(1, 2)
-            future = scores.new_full((end - start, end - start), float("-inf")).triu_(1)
-            scores.view(len(k), groups, end - start, seen)[..., past + start :] += future
-            kept.append(scores.softmax(-1))
-            out[:, :, start:end] = (kept[-1] @ v[:, :seen]).view(len(k), groups, -1, d)
-        ctx.save_for_backward(q, k, v, out, *kept)
-        ctx.scale, ctx.shape = scale, (batch, heads, length, d)
-        return out.view(ctx.shape)
+    def forward(ctx, q, k, v, lengths, scale):
+        ctx.scale, ctx.kv_heads, ctx.groups = scale, k.shape[1], []
+        saved, out = [], torch.empty_like(q)
+        for spans in like_rows(lengths):
+            rows = [padded(x, spans, k.shape[1]) for x in (q, k, v)]
+            rows[0] *= scale
+            found, kept = attend(*rows, keep=rows[0].shape[2] <= LONGEST)
+            put(out, found, spans)
+            ctx.groups.append((spans, len(kept)))
+            saved += [*rows, found, *kept]
+        ctx.save_for_backward(*saved)
+        return out
 
     @staticmethod
     def backward(ctx, grad):
-        q, k, v, out, *kept = ctx.saved_tensors
-        grad = grad.reshape(q.shape)
-        shift = (grad * out).sum(-1, keepdim=True)  # what the softmax's own gradient takes off
-        dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
-        for (start, end), weights in zip(blocks(q.shape[2]), kept, strict=True):
-            up, part, less = (x[:, :, start:end].reshape(len(k), -1, x.shape[-1]) for x in (grad, q, shift))
-            seen = weights.shape[-1]
-            dv[:, :seen] += weights.transpose(1, 2) @ up
-            slope = (up @ v[:, :seen].transpose(1, 2)).sub_(less).mul_(weights)
-            dq[:, :, start:end] = (slope @ k[:, :seen]).view(len(k), q.shape[1], -1, q.shape[-1])
-            dk[:, :seen] += slope.transpose(1, 2) @ part
-        dk, dv = (x.view(ctx.shape[0], -1, *x.shape[1:]) for x in (dk, dv))
-        return dq.mul_(ctx.scale).view(ctx.shape), dk, dv, None
+        saved, found = iter(ctx.saved_tensors), None
+        for spans, count in ctx.groups:
+            q, k, v, out = (next(saved) for _ in range(4))
+            slopes = attend_backward(
+                padded(grad, spans, ctx.kv_heads), q, k, v, out, [next(saved) for _ in range(count)]
+            )
+            slopes[0].mul_(ctx.scale)
+            if found is None:
+                found = [grad.new_empty(len(grad), ctx.kv_heads * x.shape[1], x.shape[-1]) for x in slopes]
+            for whole, part in zip(found, slopes, strict=True):
+                put(whole, part, spans)
+        return *found, None, None
+
+
+def probabilities(q, k, start, end):
+    """(n, group * (end - start), past + end): how the queries of a block weigh the keys up to their own; for attend."""
+    part, past, seen = q[:, :, start:end].flatten(1, 2), k.shape[2] - q.shape[2], k.shape[2] - q.shape[2] + end
+    scores = part @ k[:, 0, :seen].transpose(1, 2)
+    future = scores.new_full((end - start, end - start), float("-inf")).triu_(1)
+    scores.view(*q.shape[:2], end - start, seen)[..., past + start :] += future
+    return scores.softmax(-1)
+
+
+def attend(q, k, v, keep):
+    """(softmax(q k') v, the probabilities of each block of queries; none without keep).
+
+    q: (n, group, length, d), scaled, the group of heads that share their keys; k, v: (n, 1, past + length, d), the past
+    being seen by every query.
+    """
+    out, kept = torch.empty_like(q), []
+    for start, end in blocks(q.shape[2]):
+        weights = probabilities(q, k, start, end)
+        out[:, :, start:end] = (weights @ v[:, 0, : weights.shape[-1]]).unflatten(1, (q.shape[1], -1))
+        kept += [weights] if keep else []
+    return out, kept
+
+
+def attend_backward(grad, q, k, v, out, kept):
+    """The gradients of attend's q, k and v; kept may be empty."""
+    dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
+    shift = (grad * out).sum(-1, keepdim=True)  # what the softmax's own gradient takes off
+    for number, (start, end) in enumerate(blocks(q.shape[2])):
+        up, part, less = (x[:, :, start:end].flatten(1, 2) for x in (grad, q, shift))
+        weights = kept[number] if kept else probabilities(q, k, start, end)
+        seen = weights.shape[-1]
+        dv[:, 0, :seen] += weights.transpose(1, 2) @ up
+        slope = (up @ v[:, 0, :seen].transpose(1, 2)).sub_(less).mul_(weights)
+        dq[:, :, start:end] = (slope @ k[:, 0, :seen]).unflatten(1, (q.shape[1], -1))
+        dk[:, 0, :seen] += slope.transpose(1, 2) @ part
+    return dq, dk, dv
 
 
 def blocks(length):
@@ -109,37 +144,63 @@ def blocks(length):
     return [(start, min(start + BLOCK, length)) for start in range(0, length, BLOCK)]
 
 
-def attention_forward(module, query, key, value, mask, scaling=None, dropout=0.0, **kwargs):
-    """CausalAttention for causal rows up to LONGEST; for a mask, a cache or longer rows the usual sdpa.
+def like_rows(lengths: list[int]) -> list[list[tuple[int, int]]]:
+    """(start, end) of the rows in groups, the longest first: no row is shorter than LIKE of its group's longest."""
+    groups, ends = [], list(accumulate(lengths))
+    for start, end in sorted(zip([0, *ends], ends, strict=False), key=lambda span: span[0] - span[1]):
+        if groups and end - start >= LIKE * (groups[-1][0][1] - groups[-1][0][0]):
+            groups[-1].append((start, end))
+        else:
+            groups.append([(start, end)])
+    return groups
 
-    row_lengths: query holds rows one behind another, and each attends to itself alone; row_pasts, (start, end) for each
-    row: and to these places of the keys and values that are in front of the rows' own.
+
+def padded(x, spans, kv_heads):
+    """(rows * kv heads, heads of each, longest, d) with zeros behind the rows of x: (tokens, heads, d); spans[0] is the
+    longest row's."""
+    longest = spans[0][1] - spans[0][0]
+    found = x.new_empty(len(spans), x.shape[1], longest, x.shape[2])
+    for row, (start, end) in zip(found, spans, strict=True):
+        row[:, : end - start] = x[start:end].transpose(0, 1)
+        row[:, end - start :] = 0
+    return found.view(len(spans) * kv_heads, -1, longest, x.shape[2])
+
+
+def put(whole, found, spans):
+    """Write the rows of padded's kind back to their places in whole: (tokens, heads, d)."""
+    rows = found.view(len(spans), -1, *found.shape[2:])
+    for row, (start, end) in zip(rows, spans, strict=True):
+        whole[start:end] = row[:, : end - start].transpose(0, 1)
+
+
+def past_attention(q, k, v, lengths, pasts, scale):
+    """(tokens, heads, d): RowsAttention whose rows see other keys and values as well; without a gradient.
+
+    k, v: (others + tokens, kv heads, d); pasts: (start, end) of what each row sees in front of its own.
+    """
+    out, others, end = torch.empty_like(q), len(k) - len(q), 0
+    for length, (first, last) in zip(lengths, pasts, strict=True):
+        start, end = end, end + length
+        own = slice(others + start, others + end)
+        seen = [padded(torch.cat([x[first:last], x[own]]), [(0, last - first + length)], k.shape[1]) for x in (k, v)]
+        found, _ = attend(padded(q, [(start, end)], k.shape[1]).mul_(scale), *seen, keep=False)
+        put(out, found, [(start, end)])
+    return out
+
+
+def attention_forward(module, query, key, value, mask, scaling=None, dropout=0.0, **kwargs):
+    """RowsAttention for rows one behind another, their lengths in row_lengths; without them, the usual sdpa.
+
+    row_pasts, (start, end) for each row: places of the keys and values in front of the rows' own that it sees as well.
     """
     lengths, pasts = kwargs.pop("row_lengths", None), kwargs.pop("row_pasts", None)
-    scale = scaling or query.shape[-1] ** -0.5
-    if lengths:
-        out = rows_attention(query, key, value, lengths, pasts, scale)
-    elif mask is None and query.shape[2] == key.shape[2] and query.shape[2] <= LONGEST:
-        out = CausalAttention.apply(query, key, value, scale)
-    else:
+    if not lengths:
         return sdpa_attention_forward(module, query, key, value, mask, scaling=scaling, dropout=dropout, **kwargs)
-    return out.transpose(1, 2).contiguous(), None
-
-
-def rows_attention(query, key, value, lengths, pasts, scale):
-    """(1, heads, tokens, d): the attention of each row, lengths of them one behind another, to its past and itself."""
-    past = key.shape[2] - query.shape[2]
-    own = zip(*(x.split(lengths, dim=2) for x in (query, key[:, :, past:], value[:, :, past:])), strict=True)
-    parts = []
-    for number, (q, k, v) in enumerate(own):
-        if pasts:
-            start, end = pasts[number]
-            k, v = (torch.cat([whole[:, :, start:end], x], 2) for whole, x in ((key, k), (value, v)))
-        if pasts or q.shape[2] <= LONGEST:
-            parts.append(CausalAttention.apply(q, k, v, scale))
-        else:
-            parts.append(scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True))
-    return torch.cat(parts, dim=2)
+    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
+    scale = scaling or query.shape[-1] ** -0.5
+    if pasts:
+        return past_attention(q, k, v, lengths, pasts, scale)[None], None
+    return RowsAttention.apply(q, k, v, lengths, scale)[None], None
 
 
 AttentionInterface.register("causal_blocks", attention_forward)

@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM
 
 from lib import fast_torch
-from lib.fast_torch import CausalAttention, speed_up
+from lib.fast_torch import RowsAttention, past_attention, speed_up
 from lib.loss_torch import label_logps
 from lib.model_torch import TARGETS
 from lib.rendering import IGNORED
@@ -67,19 +67,41 @@ def test_a_disabled_adapter_gives_the_base_model(folder):
         assert not torch.allclose(model(ids).logits, wanted, atol=1e-3)
 
 
-@pytest.mark.parametrize("past", [0, 7, 140])
-@pytest.mark.parametrize(("heads", "kv_heads", "length"), [(4, 4, 5), (6, 2, 128), (9, 3, 300)])
-def test_attention_in_blocks_equals_pytorchs_own(heads, kv_heads, length, past):
+def random_rows(heads, kv_heads, tokens, keys):
     torch.manual_seed(3)
-    q = torch.randn(2, length, heads, 16).transpose(1, 2).requires_grad_()
-    k, v = (torch.randn(2, past + length, kv_heads, 16).transpose(1, 2).requires_grad_() for _ in range(2))
-    up = torch.randn(2, heads, length, 16)
-    seen = torch.ones(length, past + length, dtype=torch.bool).tril(past)
-    wanted = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True)
-    found = CausalAttention.apply(q, k, v, 16**-0.5)
+    sizes = ((tokens, heads), (keys, kv_heads), (keys, kv_heads), (tokens, heads))
+    return [torch.randn(*size, 16, requires_grad=place < 3) for place, size in enumerate(sizes)]
+
+
+def pytorchs_own(q, k, v):
+    """Of one row; q: (length, heads, d)."""
+    seen = torch.ones(len(q), len(k), dtype=torch.bool).tril(len(k) - len(q))
+    q, k, v = (x.transpose(0, 1)[None] for x in (q, k, v))
+    found = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True)
+    return found[0].transpose(0, 1)
+
+
+@pytest.mark.parametrize("longest", [1024, 20])
+@pytest.mark.parametrize("lengths", [[5], [128, 128], [300, 7, 31, 290, 1]])
+@pytest.mark.parametrize(("heads", "kv_heads"), [(4, 4), (6, 2), (9, 3)])
+def test_attention_in_rows_equals_pytorchs_own(monkeypatch, heads, kv_heads, lengths, longest):
+    monkeypatch.setattr(fast_torch, "LONGEST", longest)  # beyond it probabilities are made anew
+    *rows, up = random_rows(heads, kv_heads, sum(lengths), sum(lengths))
+    wanted = torch.cat([pytorchs_own(*row) for row in zip(*(x.split(lengths) for x in rows), strict=True)])
+    found = RowsAttention.apply(*rows, lengths, 16**-0.5)
     assert torch.allclose(found, wanted, atol=1e-6)
-    for ours, theirs in zip(*(torch.autograd.grad(out, (q, k, v), up) for out in (found, wanted)), strict=True):
+    for ours, theirs in zip(*(torch.autograd.grad(out, rows, up) for out in (found, wanted)), strict=True):
         assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_rows_with_a_past_see_it_and_themselves():
+    q, k, v, _ = random_rows(6, 2, 139, 60 + 139)
+    with torch.no_grad():
+        found = past_attention(q, k, v, [130, 9], [(20, 60), (0, 1)], 16**-0.5)
+        for own, past in ((slice(0, 130), slice(20, 60)), (slice(130, 139), slice(0, 1))):
+            behind = slice(60 + own.start, 60 + own.stop)
+            wanted = pytorchs_own(q[own], *(torch.cat([x[past], x[behind]]) for x in (k, v)))
+            assert torch.allclose(found[own], wanted, atol=1e-6)
 
 
 def test_attention_with_a_mask_or_a_cache_is_transformers_own(folder):
@@ -158,14 +180,3 @@ def test_padding_costs_nothing(folder):
 
     alone = [operations(ids[row, None, :length], labels[row, None, :length]) for row, length in enumerate((90, 31, 8))]
     assert operations(ids, labels) == sum(alone)
-
-
-def test_long_rows_take_transformers_own_attention_which_keeps_no_probabilities(folder, monkeypatch):
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    speed_up(model)
-    lengths = []
-    monkeypatch.setattr(fast_torch.CausalAttention, "apply", lambda q, *rest: lengths.append(q.shape[2]) or q)
-    monkeypatch.setattr(fast_torch, "LONGEST", 20)
-    for length in (20, 21):
-        model(torch.arange(4, 4 + length)[None])
-    assert lengths == [20, 20]  # once a layer
