@@ -20,6 +20,7 @@ LORA = {"lora_rank": 32, "lora_alpha": 64, "lora_dropout": 0.0}
 BATCH, ACCUMULATION = 2, 1
 WARM_UP = 3  # steps that are not timed: kernels are compiled and the allocator fills
 PROMPT_SHARE = 0.75  # as in the shipped data
+TOKENS = range(4, 98)  # printable ASCII in the random model's vocabulary: as text a row has the same tokens again
 
 
 def matmul_peak(seconds: float = 1.0) -> float:
@@ -57,7 +58,7 @@ def flops_per_token(shape: dict, length: int, method: str) -> float:
     return (3 if method == "kto" else 2) * forward
 
 
-def random_rows(count: int, length: int, vocabulary: int, seed: int = 0) -> list:
+def random_rows(count: int, length: int, seed: int = 0) -> list:
     """Rows of random tokens, the last quarter of each trained, no two alike."""
     import random
 
@@ -65,14 +66,14 @@ def random_rows(count: int, length: int, vocabulary: int, seed: int = 0) -> list
 
     rng, rows, prompt = random.Random(seed), [], int(PROMPT_SHARE * length)
     for _ in range(count):
-        ids = [rng.randrange(4, vocabulary) for _ in range(length)]
+        ids = rng.choices(TOKENS, k=length)
         labels = [IGNORED] * prompt + ids[prompt:]
         roles = ["prompt"] * prompt + ["trained"] * (length - prompt)
         rows.append(Rendered("", ids, labels, prompt, roles))
     return rows
 
 
-def make_job(leg: str, method: str, bits: int, rows: list, folder: Path):
+def make_job(leg: str, method: str, bits: int, rows: list, folder: Path, platform: str = "cuda"):
     """Our job over the rows; for KTO from a fresh adapter, kept in the folder."""
     from lib.config import load_config, load_size
     from lib.training import Job
@@ -86,7 +87,7 @@ def make_job(leg: str, method: str, bits: int, rows: list, folder: Path):
     settings |= {"log_every": 10**6, "save_every": 10**6, "unsloth": leg.endswith("unsloth"), "four_bit": bits == 4}
     if method == "sft":
         settings |= LORA
-    config, _ = load_config(method, load_size("7b", "cuda", method), settings)
+    config, _ = load_config(method, load_size("7b", platform, method), settings)
     run = Path(tempfile.mkdtemp())
     for part in ("checkpoints", "logs"):
         (run / part).mkdir()
@@ -95,7 +96,7 @@ def make_job(leg: str, method: str, bits: int, rows: list, folder: Path):
     tokenizer = import_module("lib.tokenizer_torch").load_tokenizer(folder, None)
     labels = [n % 2 == 0 for n in range(len(rows))]
     adapter = folder / "adapter" if method == "kto" else None
-    return Job(method, "cuda", config, run, folder, tokenizer, rows, [], labels, adapter, False)
+    return Job(method, platform, config, run, folder, tokenizer, rows, [], labels, adapter, False)
 
 
 def our_trainer(job):
@@ -129,7 +130,8 @@ def foreign_trainer(leg: str, job, bits: int):
     else:
         quantized = BitsAndBytesConfig(True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
         options = {"quantization_config": quantized} if bits == 4 else {}
-        model = AutoModelForCausalLM.from_pretrained(job.base, dtype=torch.bfloat16, device_map={"": 0}, **options)
+        place = {"": 0 if job.platform == "cuda" else "cpu"}
+        model = AutoModelForCausalLM.from_pretrained(job.base, dtype=torch.bfloat16, device_map=place, **options)
         peft = LoraConfig(task_type="CAUSAL_LM", **lora)
     settings = {
         "output_dir": str(job.run / "out"),
@@ -137,7 +139,8 @@ def foreign_trainer(leg: str, job, bits: int):
         "gradient_accumulation_steps": ACCUMULATION,
         "max_length": job.config.max_length,
         "num_train_epochs": 1,
-        "optim": "paged_adamw_8bit",
+        "optim": "paged_adamw_8bit" if job.platform == "cuda" else "adamw_torch_fused",
+        "use_cpu": job.platform == "cpu",
         "bf16": True,
         "report_to": "none",
         "save_strategy": "no",
@@ -149,10 +152,16 @@ def foreign_trainer(leg: str, job, bits: int):
             model, args=SFTConfig(**settings), train_dataset=rows, processing_class=job.tokenizer, peft_config=peft
         )
     texts = [(job.tokenizer.decode(row.input_ids), row.prompt_length) for row in job.rows]
-    rows = [{"prompt": text[: len(text) * 3 // 4], "completion": text[len(text) * 3 // 4 :]} for text, _ in texts]
-    rows = Dataset.from_list([row | {"label": label} for row, label in zip(rows, job.desirable, strict=True)])
+    rows = [
+        {"prompt": text[:end], "completion": text[end:], "label": label}
+        for (text, end), label in zip(texts, job.desirable, strict=True)
+    ]
     return KTOTrainer(
-        model, args=KTOConfig(**settings), train_dataset=rows, processing_class=job.tokenizer, peft_config=peft
+        model,
+        args=KTOConfig(**settings),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=job.tokenizer,
+        peft_config=peft,
     )
 
 
@@ -177,7 +186,7 @@ def write_model(folder: Path, layers: int) -> None:
 def main(leg: str, method: str, bits: int, steps: int, length: int, folder: Path) -> None:
     """Print one JSON object: tokens a second, TFLOP/s of useful work, peak memory, the loss."""
     shape = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    rows = random_rows((steps + WARM_UP) * BATCH * ACCUMULATION, length, 250)
+    rows = random_rows((steps + WARM_UP) * BATCH * ACCUMULATION, length)
     job = make_job(leg, method, bits, rows, folder)
     trainer = our_trainer(job) if leg.startswith("ours") else foreign_trainer(leg, job, bits)
 
@@ -202,9 +211,9 @@ def main(leg: str, method: str, bits: int, steps: int, length: int, folder: Path
         "bits": bits,
         "tokens_per_s": round(tokens, 1),
         "tflops": round(tokens * flops_per_token(shape, length, method) / 1e12, 2),
-        "peak_gb": round(torch.cuda.max_memory_allocated() / 1e9, 2),
+        "peak_gb": round(import_module("lib.trial_torch").peak_bytes("cuda") / 1e9, 2),
         "forecast_gb": forecast_gb(job, bits),
-        "reserved_gb": round(torch.cuda.max_memory_reserved() / 1e9, 2),
+        "allocated_gb": round(torch.cuda.max_memory_allocated() / 1e9, 2),
         "loss": round(trainer.state.log_history[-1].get("train_loss", float("nan")), 4),
     }
     print(json.dumps(figures))

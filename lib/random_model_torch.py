@@ -1,4 +1,4 @@
-"""Random Llamas in any shape, written as Hugging Face folders: real code paths without a download."""
+"""Random models in any shape, written as Hugging Face folders: real code paths without a download."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from lib.config import TARGETS
 from lib.templates import template_for
@@ -56,7 +56,8 @@ def write_random_model(folder: Path, chat_template: str, shape=None, seed: int =
     shape = TWO_LAYERS | (shape or {})
     shape.setdefault("vocab_size", write_tokenizer(folder, chat_template))
     torch.manual_seed(seed)
-    config = LlamaConfig(bos_token_id=1, eos_token_id=2, pad_token_id=3, dtype=dtype, **shape)
+    tokens = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3}
+    config = AutoConfig.for_model(**{"model_type": "llama"} | tokens | shape, dtype=dtype)
     # Drawn in dtype and on the GPU where there is one: 7B in fp32 would not fit a 24 GB card.
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
         model = AutoModelForCausalLM.from_config(config, dtype=dtype)
@@ -68,7 +69,7 @@ def write_model_with_adapter(folder: Path, shape: dict, dtype=torch.bfloat16) ->
     """A random model of the shape, and beside it in adapter/ a fresh LoRA of rank 32, as an SFT run leaves one."""
     write_random_model(folder, template_for("none"), shape, dtype=dtype)
     with torch.device("meta"):  # the adapter needs the names and shapes of the base, not its weights
-        model = LlamaForCausalLM(LlamaConfig.from_pretrained(folder))
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
     settings = {"r": 32, "lora_alpha": 64, "target_modules": TARGETS, "task_type": "CAUSAL_LM"}
     model = get_peft_model(model, LoraConfig(base_model_name_or_path=str(folder), **settings))
     for name, parameter in list(model.named_parameters()):

@@ -186,6 +186,11 @@ RULES: dict[str, Rule] = {
         "several processes train with torch only, and PLATFORM is mlx",
         "without NPROC, or another PLATFORM",
     ),
+    "processes-on-windows": Rule(
+        lambda s: s.system == "Windows" and s.processes > 1,
+        "several processes, and PyTorch has no NCCL for Windows",
+        "without NPROC, or WSL2 (docs/windows.md)",
+    ),
     "board-missing": Rule(
         lambda s: s.config.report_to in BOARDS and "torch" in s.versions and s.config.report_to not in s.versions,
         "report_to is {s.config.report_to}, which is not installed",

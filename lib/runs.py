@@ -144,9 +144,13 @@ class Lock:
         try:
             self.lock.acquire(timeout=0)
         except Timeout:
-            owner = self.path.read_text(encoding="utf-8").strip() or "another"
-            raise CannotRun(f"{self.path.parent}: process {owner} is training in it. Wait, or stop it.") from None
-        with contextlib.suppress(OSError):  # Windows locks the file's content, too
+            owner = ""
+            with contextlib.suppress(OSError):  # Windows locks the file's content, too
+                owner = self.path.read_text(encoding="utf-8").strip()
+            raise CannotRun(
+                f"{self.path.parent}: process {owner or 'another'} is training in it. Wait, or stop it."
+            ) from None
+        with contextlib.suppress(OSError):
             self.path.write_text(str(os.getpid()), encoding="utf-8")
         return self
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import time
 from functools import partial
@@ -138,6 +137,12 @@ def memory_gb(platform: str) -> float:
     """Peak memory so far: of the GPU, or of this process."""
     if platform == "cuda":
         return torch.cuda.max_memory_allocated() / 1e9
+    if os.name == "nt":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 1e9
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e9 if sys.platform == "darwin" else 1e6)
 

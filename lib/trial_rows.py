@@ -38,7 +38,9 @@ def job_of(trial: Trial, folder: Path) -> Job:
     """A job over just enough full rows, with both labels in turn, that leaves its files in folder."""
     config, base = METHODS[trial.method](**trial.settings), Path(trial.base)
     vocabulary = json.loads((base / "config.json").read_text(encoding="utf-8"))["vocab_size"]
-    rows = full_rows(STEPS * config.batch_size * config.grad_accumulation, config.max_length, vocabulary)
+    packed = 2 if getattr(config, "packing", False) else 1  # rows of half the length, two in a pack
+    count = STEPS * config.batch_size * config.grad_accumulation
+    rows = full_rows(packed * count, config.max_length // packed, vocabulary)
     labels = [place % 2 == 0 for place in range(len(rows))]
     tokenizer = import_module("lib.tokenizer_torch").load_tokenizer(base, None)
     return Job(trial.method, trial.platform, config, folder, base, tokenizer, rows, [], labels, None, False)

@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from lib.bench_gpu_torch import PROMPT_SHARE, flops_per_token, random_rows
+from lib.bench_gpu_torch import PROMPT_SHARE, flops_per_token, foreign_trainer, make_job, our_trainer, random_rows
 from lib.random_model_torch import SEVEN_B, TWO_LAYERS, write_model_with_adapter
 from scripts import bench_gpu
 
@@ -20,10 +20,31 @@ def test_useful_work_is_four_a_weight_for_sft_and_six_for_kto():
 
 
 def test_rows_are_all_different_and_a_quarter_is_trained():
-    rows = random_rows(6, 64, 250)
+    rows = random_rows(6, 64)
     assert len({tuple(row.input_ids) for row in rows}) == 6
     assert all(row.trained == 16 and row.prompt_length == 48 for row in rows)
-    assert random_rows(6, 64, 250) == rows
+    assert random_rows(6, 64) == rows
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bench")
+    write_model_with_adapter(folder, TWO_LAYERS)
+    return folder
+
+
+@pytest.mark.parametrize("method", ["sft", "kto"])
+@pytest.mark.parametrize("leg", ["ours", "trl"])
+def test_a_leg_trains_on_every_row_whole(leg, method, model, tmp_path, monkeypatch):
+    """On the CPU what the bench does on a GPU; the rows of every leg have the same tokens."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    job = make_job(leg, method, 16, random_rows(6, 64), model, "cpu")
+    trainer = our_trainer(job) if leg == "ours" else foreign_trainer(leg, job, 16)
+    batch = trainer.data_collator([trainer.train_dataset[i] for i in range(6)])
+    tokens = next(batch[name] for name in ("completion_input_ids", "input_ids") if name in batch)
+    assert tokens.tolist() == [row.input_ids for row in job.rows]
+    trainer.train()
+    assert trainer.state.global_step == 3 and trainer.state.log_history[-1]["train_loss"] > 0
 
 
 def test_the_adapter_beside_the_random_model_fits_it_and_changes_nothing_yet(tmp_path):

@@ -97,6 +97,18 @@ def test_only_torch_and_mlx_files_import_the_trainers():
     assert found == []
 
 
+def test_modules_that_windows_lacks_are_imported_only_where_they_are_used():
+    posix = {"resource", "fcntl", "pwd", "grp", "termios", "tty", "pty"}
+    found = []
+    for path in python_files("lib", "scripts", "evaluator"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = (
+                [alias.name for alias in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", "")]
+            )
+            found += [f"{path}:{node.lineno}: {name}" for name in names if name in posix]
+    assert found == []
+
+
 def test_the_vault_knows_only_the_toolset_and_errors():
     files = python_files("lib/vault")
     allowed = ("lib.vault", "lib.toolset", "lib.errors", "lib.paths")

@@ -14,53 +14,82 @@ from lib.errors import CannotRun
 from lib.memory import GIB, Plan, fitting, flags, forecast, largest_batch, largest_length, plan_of, read_shape, total
 from lib.model_config import shape_of
 from lib.trials import probe, summary
+from scripts import bench_memory
 from scripts.fit import main as fit
 
-LLAMA_8B = read_shape(
-    {
-        "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
-        "intermediate_size": 14336, "vocab_size": 128256,
-    }, "Llama-3.1-8B",
-)  # fmt: skip
-QWEN_4B = read_shape(
-    {
-        "hidden_size": 2560, "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8,
-        "head_dim": 128, "intermediate_size": 9728, "vocab_size": 151936, "tie_word_embeddings": True,
-    }, "Qwen3-4B",
-)  # fmt: skip
+
+def decoder(hidden, layers, heads, kv_heads, ffn, vocabulary, **more):
+    """The shape that such a config.json describes."""
+    names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size")
+    config = dict(zip(names, (hidden, layers, heads, kv_heads, ffn), strict=True))
+    return read_shape(config | {"vocab_size": vocabulary} | more, "")
+
+
+LLAMA_8B = decoder(4096, 32, 32, 8, 14336, 128256)
+QWEN_4B = decoder(2560, 36, 32, 8, 9728, 151936, head_dim=128, tie_word_embeddings=True)
+LLAMA2_7B, LLAMA2_13B = decoder(4096, 32, 32, 32, 11008, 32000), decoder(5120, 40, 40, 40, 13824, 32000)
+MISTRAL_7B, TINY_LLAMA = decoder(4096, 32, 32, 8, 14336, 32000), decoder(2048, 22, 32, 4, 5632, 32000)
 ALLOCATED = ("runtime", "slack")  # what PyTorch's allocator does not count
-# Published: torchtune's table for an RTX 4090 (batch 2, packed to 2048, rank 8, activation checkpointing, chunked loss;
-# peak of the allocator), ms-swift's ten-minute demo on an RTX 3090 (batch 1, 2048, rank 8; what nvidia-smi shows).
-PUBLISHED = [
-    (LLAMA_8B, Plan("cuda", "nf4", "bf16", 8, 2, 2048, 1, True), 7.4 * GIB, ALLOCATED),
-    (LLAMA_8B, Plan("cuda", "bf16", "bf16", 8, 2, 2048, 1, True), 16.2 * GIB, ALLOCATED),
-    (QWEN_4B, Plan("cuda", "bf16", "fp32", 8, 1, 2048, 16, True, chunked_head=False), 13e9, ()),
+
+
+def card(weights, rank, batch, length, checkpointing=True, adapter="fp32", chunked=False):
+    """A training on a GPU; unless chunked, logits of all positions exist at once."""
+    return Plan("cuda", weights, adapter, rank, batch, length, 1, checkpointing, chunked)
+
+
+# Peaks that the constants were fitted on: torchtune's table for an RTX 4090 (README; batch 2, packed to 2048, rank 8,
+# chunked loss; the allocator's peak), and ms-swift's ten-minute demo on an RTX 3090 (README; what nvidia-smi shows).
+FITTED = [
+    (LLAMA_8B, card("nf4", 8, 2, 2048, adapter="bf16", chunked=True), 7.4 * GIB, ALLOCATED),
+    (LLAMA_8B, card("bf16", 8, 2, 2048, adapter="bf16", chunked=True), 16.2 * GIB, ALLOCATED),
+    (QWEN_4B, card("bf16", 8, 1, 2048), 13e9, ()),
 ]
+# Peaks that nothing was fitted on, GB.
+HELD_OUT = [
+    # foundation-model-stack/fms-acceleration, scripts/benchmarks/refs/a100_80gb.csv: packed to 4096, trl's SFTTrainer.
+    (MISTRAL_7B, card("bf16", 16, 4, 4096), 26.11, ALLOCATED),
+    (MISTRAL_7B, card("bf16", 16, 8, 4096), 37.10, ALLOCATED),
+    (MISTRAL_7B, card("nf4", 16, 4, 4096), 15.86, ALLOCATED),
+    (MISTRAL_7B, card("nf4", 16, 8, 4096), 26.85, ALLOCATED),
+    # Lightning-AI/litgpt, tutorials/resource-tables.md: its longest row has 1304 tokens.
+    *[
+        (shape, card(weights, 8, batch, 1304, False, "bf16"), peak, ALLOCATED)
+        for shape, weights, batch, peak in (
+            (LLAMA2_7B, "bf16", 1, 21.30), (LLAMA2_7B, "bf16", 2, 29.07), (LLAMA2_7B, "nf4", 1, 13.84),
+            (LLAMA2_13B, "bf16", 1, 38.12), (LLAMA2_13B, "nf4", 1, 22.55),
+        )
+    ],
+    # The same, config_hub/finetune/README.md; its QLoRA of TinyLlama is left out: more than its LoRA, their issue 1112.
+    *[
+        (shape, card(weights, 32, batch, 512, False, "bf16"), peak, ALLOCATED)
+        for shape, weights, batch, peak in (
+            (LLAMA2_7B, "bf16", 2, 19.77), (LLAMA2_7B, "nf4", 2, 13.68), (LLAMA_8B, "bf16", 1, 19.73),
+            (LLAMA_8B, "nf4", 2, 17.41), (MISTRAL_7B, "bf16", 2, 20.66), (MISTRAL_7B, "nf4", 2, 14.29),
+            (TINY_LLAMA, "bf16", 8, 13.50),
+        )
+    ],
+    # hiyouga/LLaMA-Factory, wiki "Performance comparison", rows of Hugging Face with FlashAttention 2, in whole GB.
+    (LLAMA2_7B, card("bf16", 8, 4, 1024), 17, ()),
+    *[
+        (LLAMA2_7B, card("nf4", 8, 1, length), peak, ())
+        for length, peak in ((1024, 6), (2048, 7), (4096, 9), (8192, 12), (16384, 19), (32768, 32))
+    ],
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("shape, plan, measured, left_out", PUBLISHED)
+@pytest.mark.parametrize(
+    "shape, plan, measured, left_out",
+    FITTED + [(shape, plan, 1e9 * peak, left_out) for shape, plan, peak, left_out in HELD_OUT],
+)
 def test_published_gpu_peaks_are_met_within_a_fifth(shape, plan, measured, left_out):
     parts = forecast(shape, plan)
     assert sum(value for name, value in parts.items() if name not in left_out) == pytest.approx(measured, rel=0.2)
 
 
-# Peak RSS of SmolLM2-135M with the tiny recipe's adapter, two cores, as `python -m scripts.bench_memory` measures it.
-MEASURED = [
-    ("sft", 1, 64, False, 0.948),
-    ("sft", 4, 512, False, 2.95),
-    ("sft", 1, 2048, False, 2.48),
-    ("sft", 4, 512, True, 1.362),
-    ("sft", 2, 2048, True, 1.708),
-    ("sft", 8, 1024, True, 2.58),
-    ("kto", 4, 768, False, 4.20),
-]
-
-
-@pytest.mark.parametrize("method, batch, length, checkpointing, measured", MEASURED)
-def test_peaks_measured_on_the_cpu_are_met_within_fifteen_percent(method, batch, length, checkpointing, measured):
-    config, _ = load_config(method, load_size("tiny", "cpu", method), {"batch_size": batch, "max_length": length})
-    plan = plan_of(shape_of("SmolLM2-135M-Instruct"), "cpu", replace(config, gradient_checkpointing=checkpointing))
-    assert total(shape_of("SmolLM2-135M-Instruct"), plan) / GIB == pytest.approx(measured, rel=0.15)
+@pytest.mark.parametrize("case", bench_memory.FITTED + bench_memory.HELD_OUT, ids=str)
+def test_peaks_measured_on_the_cpu_are_met_within_fifteen_percent(case):
+    """As `python -m scripts.bench_memory` measured them."""
+    assert bench_memory.forecast(case) == pytest.approx(case.measured, rel=bench_memory.LIMIT)
 
 
 def test_parameters_are_those_of_the_models():

@@ -110,6 +110,7 @@ BROKEN = {
     "patience-without-evaluations": (lambda: situation(settings={"patience": 3}), "--eval-every 50"),
     "evaluations-without-rows": (lambda: situation("kto", settings={"eval_every": 50}), "--eval-fraction 0.05"),
     "processes-on-mlx": (lambda: situation(platform="mlx", processes=2), "without NPROC"),
+    "processes-on-windows": (lambda: situation(processes=2, system="Windows"), "WSL2"),
     "board-missing": (lambda: situation(settings={"report_to": "trackio"}), "pip install trackio"),
     "wandb-without-a-key": (
         lambda: situation(settings={"report_to": "wandb"}, versions=CPU | {"wandb": "0.25"}),
