@@ -20,13 +20,15 @@ HEAD_ROWS = {"cpu": 256, "cuda": 256, "mlx": 1024}  # lib/loss_torch.CHUNK and l
 HEAD_BYTES = 12  # a logit: bf16, its fp32 copy, log-softmax, its gradient in bf16
 FULL_HEAD_BYTES = 10  # a logit where all exist at once: bf16, fp32, the gradient
 ATTENTION_BLOCK, ATTENTION_LONGEST = 128, 1024  # lib/fast_torch keeps probabilities up to this length
-# Python with PyTorch, transformers, trl and peft (measured: scripts/bench_memory); CUDA's context and cuBLAS'
-# workspace; Python with MLX.
-RUNTIME = {"cpu": 0.48 * GB, "cuda": 0.75 * GB, "mlx": 0.4 * GB}
-# With checkpointing one layer is computed anew at a time; its gradients and fp32 copies on their way, and what the
-# allocator keeps of them, come to so many times its own values. CPU: scripts/bench_memory; MLX: on Linux, mlx[cpu].
-LIVE_LAYERS = {"cpu": 4.3, "cuda": 1.0, "mlx": 1.5}
-SLACK = {"cpu": 0.15, "cuda": 0.05, "mlx": 0.05}  # of the rest: blocks that fit nothing else
+# Python with PyTorch, transformers, trl and peft; CUDA's context and cuBLAS' workspace; Python with MLX.
+RUNTIME = {"cpu": 0.5 * GB, "cuda": 0.75 * GB, "mlx": 0.4 * GB}
+# With checkpointing one layer is computed anew at a time; its gradients and fp32 copies on their way come to so many
+# times its own values. MLX: on Linux, mlx[cpu].
+LIVE_LAYERS = {"cpu": 1.0, "cuda": 1.0, "mlx": 1.5}
+SLACK = {"cpu": 0.0, "cuda": 0.05, "mlx": 0.05}  # of the rest: blocks that fit nothing else
+# glibc keeps freed blocks, and what stays of a layer lies between them: each layer leaves holes of about the width of
+# its widest value, so many bytes for each of its numbers. Fitted, as the CPU's RUNTIME: scripts/bench_memory, "fitted".
+HOLES = 3.4
 # mlx-lm's LoRA layers multiply in fp32 and keep what they multiply; its attention keeps scores and probabilities.
 MLX_LAYER, MLX_PROBABILITY = 2.3, 4.3
 
@@ -117,6 +119,7 @@ class Plan:
     accumulation: int = 1
     checkpointing: bool = False
     chunked_head: bool = True
+    packing: bool = False
 
 
 def plan_of(shape: Shape, platform: str, config) -> Plan:
@@ -131,6 +134,7 @@ def plan_of(shape: Shape, platform: str, config) -> Plan:
         length=config.max_length,
         accumulation=config.grad_accumulation,
         checkpointing=config.gradient_checkpointing,
+        packing=getattr(config, "packing", False),
     )
 
 
@@ -145,10 +149,15 @@ def layer_bytes(shape: Shape, plan: Plan) -> float:
 
 
 def attention_bytes(shape: Shape, plan: Plan) -> float:
-    """Attention probabilities of one block, where the kernel keeps them: ours on the CPU, and MLX's."""
+    """Attention probabilities of one block, where the kernel keeps them: ours on the CPU, and MLX's.
+
+    In a pack each row attends to itself; two of half the pack's length, or of the longest that are kept, need most.
+    """
     length = plan.length
+    if plan.packing:
+        length = min(length // 2, ATTENTION_LONGEST)
     if plan.platform == "cpu" and length <= ATTENTION_LONGEST:
-        return 2 * plan.batch * shape.heads * length * (length + ATTENTION_BLOCK) / 2
+        return plan.batch * plan.length * shape.heads * (length + ATTENTION_BLOCK)
     if plan.platform == "mlx":
         return MLX_PROBABILITY * plan.batch * shape.heads * length * length
     return 0.0
@@ -168,6 +177,8 @@ def forecast(shape: Shape, plan: Plan) -> dict[str, float]:
         live = LIVE_LAYERS[plan.platform] * layer
     rows = min(HEAD_ROWS[plan.platform], tokens)
     logits = rows * HEAD_BYTES if plan.chunked_head else tokens * FULL_HEAD_BYTES
+    if plan.platform == "cpu":  # the logits are gone before the way back begins
+        live = max(0.0, live - logits * shape.vocabulary)
     unpacked = max(2 * m * n for m, n in shape.linears) if plan.weights not in ("bf16",) else 0
     parts = {
         "weights": shape.block_parameters * per_weight + shape.other_parameters * others,
@@ -179,6 +190,8 @@ def forecast(shape: Shape, plan: Plan) -> dict[str, float]:
         "a layer unpacked": unpacked,
     }
     slack = SLACK[plan.platform] * sum(parts.values())
+    if plan.platform == "cpu":
+        slack = HOLES * shape.layers * tokens * shape.ffn * shape.active_experts
     return parts | {"runtime": RUNTIME[plan.platform], "slack": slack}
 
 

@@ -168,13 +168,15 @@ def axolotl_settings(plan: Plan) -> dict:
     template = {"chat_template": "tokenizer_default"}
     if plan.template is not None:
         template = {"chat_template": "jinja", "chat_template_jinja": TEMPLATE}
+    packing = getattr(config, "packing", False)
     return {
         "base_model": plan.base,
         **template,
         "datasets": [dataset],
         "val_set_size": config.eval_fraction,
         "sequence_len": config.max_length,
-        "sample_packing": getattr(config, "packing", False),
+        "sample_packing": packing,
+        **({"attn_implementation": "sdpa"} if packing else {}),  # unnamed, it looks across the rows of a pack
         "adapter": "qlora" if plan.four_bit else "lora",
         "load_in_4bit": plan.four_bit,
         "lora_r": config.lora_rank,

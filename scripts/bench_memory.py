@@ -57,16 +57,16 @@ FITTED = (
     Case("kto", 4, 768, {}, 4.20),
 )
 HELD_OUT = (
-    Case("sft", 6, 256, {"lora_rank": 8}, 0),
-    Case("sft", 3, 1024, {"lora_rank": 128}, 0),
-    Case("sft", 1, 1536, {"packing": True}, 0),
-    Case("sft", 16, 128, CHECKPOINTS, 0),
-    Case("kto", 8, 384, {}, 0),
-    Case("kto", 2, 1536, CHECKPOINTS, 0),
-    Case("sft", 2, 768, {}, 0, "SmolLM2-360M"),
-    Case("sft", 3, 1024, CHECKPOINTS, 0, "SmolLM2-360M"),
-    Case("sft", 2, 512, {}, 0, "Qwen2.5-0.5B"),
-    Case("kto", 2, 512, CHECKPOINTS, 0, "Qwen2.5-0.5B"),
+    Case("sft", 6, 256, {"lora_rank": 8}, 2.28),
+    Case("sft", 3, 1024, {"lora_rank": 128}, 4.77),
+    Case("sft", 1, 1536, {"packing": True}, 2.37),
+    Case("sft", 16, 128, CHECKPOINTS, 1.40),
+    Case("kto", 8, 384, {}, 3.82),
+    Case("kto", 2, 1536, CHECKPOINTS, 1.53),
+    Case("sft", 2, 768, {}, 4.29, "SmolLM2-360M"),
+    Case("sft", 3, 1024, CHECKPOINTS, 2.165, "SmolLM2-360M"),
+    Case("sft", 2, 512, {}, 3.78, "Qwen2.5-0.5B"),
+    Case("kto", 2, 512, CHECKPOINTS, 2.24, "Qwen2.5-0.5B"),
 )
 TABLES = {"fitted": FITTED, "held-out": HELD_OUT}
 

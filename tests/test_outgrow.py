@@ -64,7 +64,10 @@ def written(place, engine, *flags):
 def test_axolotl_gets_keys_that_it_knows(size):
     known = yaml.safe_load((ENGINES / "axolotl.yaml").read_text())
     for template in (None, "{{ messages }}"):
-        settings = outgrow.axolotl_settings(replace(plan(size=size, report_to="wandb"), template=template))
+        packing = template is not None
+        named = plan(size=size, report_to="wandb", packing=packing)
+        settings = outgrow.axolotl_settings(replace(named, template=template))
+        assert (settings.get("attn_implementation") == "sdpa") is packing
         assert settings.keys() - set(known["keys"]) == set()
         assert settings["datasets"][0].keys() - set(known["dataset"]) == set()
         assert (settings["adapter"] == "qlora") is settings["load_in_4bit"], "Axolotl refuses anything else"
