@@ -83,6 +83,7 @@ class KtoConfig(Recipe):
     shared_prefix: bool
 
 
+KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}  # for people
 METHODS = {"sft": SftConfig, "kto": KtoConfig}
 
 
@@ -194,7 +195,7 @@ def checked(method: str, settings: dict, source: str) -> tuple[dict, list[str]]:
         try:
             cast_value = cast(kinds[name], value)
         except (TypeError, ValueError):
-            faults.append(f"{name} is {value!r}; a {kinds[name]} is needed.")
+            faults.append(f"{name} is {value!r}; {KINDS[kinds[name]]} is needed.")
             continue
         if name in CHOICES and value not in CHOICES[name]:
             faults.append(f"{name} is '{value}'; choose one of: {', '.join(CHOICES[name])}.")

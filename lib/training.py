@@ -110,16 +110,17 @@ def preflight(method: str, platform: str, size: str, lines: list[str], remarks: 
         raise CannotRun("not started.")
 
 
-def prepare(method: str, options: dict, data: list[str], sft_run: Path | None = None) -> Job | None:
-    """The job to train, its run directory made; None after a dry run."""
+def prepare(method: str, options: dict, data: list[str], from_run=None) -> Job | None:
+    """The job to train, its run directory made; None after a dry run. from_run: the SFT run of a KTO, or its newest."""
     platform, size_name = options.pop("platform"), options.pop("size")
     recipe = options.pop("recipe") or f"configs/{method}.yaml"
     resume, dry_run, yes, model = (options.pop(name) for name in ("resume", "dry_run", "yes", "model"))
     processes, sharded = options.pop("nproc"), options.pop("fsdp")
     evaluated = adapter_folder(options.pop("eval_only"), platform)
-    adapter = adapter_folder(sft_run, platform)
-    machine = situation.this_machine(processes, sharded)
+    machine = rules.this_machine(processes, sharded)
     size, config, origins = rules.valid_config(method, (platform, size_name), options, recipe, model, machine)
+    sft_run = runs.finished_run(from_run, "sft") if method == "kto" else None
+    adapter = adapter_folder(sft_run, platform)
     examples = load_examples(data)
     import_module("lib.contamination").refuse_evaluation_prompts(examples)
     if method == "sft":

@@ -10,7 +10,6 @@ import json
 
 import click
 
-from lib import runs
 from lib.cli import command, log
 from lib.training import evaluate, execute, prepare, training_options
 
@@ -22,8 +21,7 @@ DEFAULT_DATA = "datasets/syngen_tools_kto.jsonl"
 @click.option("--from-run", type=click.Path(), help="The SFT run to start from. Default: the newest finished one.")
 @training_options("kto")
 def main(data, from_run, run_file, **options):
-    sft_run = runs.finished_run(from_run, "sft")
-    job = prepare("kto", options, list(data) or [DEFAULT_DATA], sft_run)
+    job = prepare("kto", options, list(data) or [DEFAULT_DATA], from_run)
     if job and job.evaluated:
         click.echo(json.dumps(evaluate(job), indent=1))
     elif job:

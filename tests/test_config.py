@@ -57,7 +57,7 @@ def test_all_faults_of_a_recipe_are_named_together(tmp_path):
         load_config("sft", load_size("tiny", "cpu", "sft"), {}, path)
     text = refusal.value.message
     assert "Did you mean learning_rate?" in text
-    assert "batch_size is 2.5; a int is needed" in text
+    assert "batch_size is 2.5; a whole number is needed" in text
     assert "epochs is -1; it must be more than 0" in text
     assert "format is 'xml'; choose one of: native, text" in text
 

@@ -3,12 +3,13 @@
 import json
 
 import pytest
+from click.testing import CliRunner
 
 from lib.base_model import read_config
 from lib.config import FORMER, PLATFORMS, load_config, load_size, read_yaml
 from lib.errors import CannotRun
-from lib.rules import RULES, broken_rules, valid_config
-from lib.situation import Situation, this_machine
+from lib.rules import RULES, Situation, broken_rules, this_machine, valid_config
+from scripts.kto import main as kto
 
 LLAMA = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "max_position_embeddings": 8192}
 CPU = {"torch": "2.13.0", "trl": "1.16.0", "transformers": "5.23.0"}
@@ -169,7 +170,7 @@ def test_faults_of_recipe_flags_and_rules_are_named_together(tmp_path):
         valid_config("kto", ("cpu", "tiny"), options, recipe, str(tmp_path / "model"), machine)
     lines = refusal.value.message.splitlines()
     assert len(lines) == 5, lines
-    assert "beta is 'much'; a float is needed" in lines[0] and FORMER["max_prompt_length"].strip() in lines[1]
+    assert "beta is 'much'; a number is needed" in lines[0] and FORMER["max_prompt_length"].strip() in lines[1]
     assert lines[2] == "command line: learning_rate is -1.0; it must be more than 0 and less than 1."
 
 
@@ -192,3 +193,11 @@ def test_a_config_that_cannot_be_read_is_empty(tmp_path, content):
 
 def test_a_model_that_is_nowhere_has_an_empty_config():
     assert read_config("./nowhere") == {} and read_config("house/unheard-of") == {}
+
+
+def test_a_kto_without_an_sft_run_names_the_faults_of_its_settings_first(tmp_path, monkeypatch):
+    """They would come up only after hours of SFT otherwise."""
+    monkeypatch.setattr("lib.runs.finished_run.__defaults__", (None, tmp_path))
+    for flags, said in (["--batch-size", "1"], "batch_size is 1"), ([], "no finished sft run"):
+        answer = CliRunner().invoke(kto, ["datasets/syngen_tools_kto.jsonl", *flags])
+        assert answer.exit_code == 2 and answer.stderr.startswith(f"Error: {said}"), answer.output
