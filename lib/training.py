@@ -119,14 +119,14 @@ def prepare(method: str, options: dict, data: list[str], from_run=None) -> Job |
     evaluated = adapter_folder(options.pop("eval_only"), platform)
     machine = rules.this_machine(processes, sharded)
     size, config, origins = rules.valid_config(method, (platform, size_name), options, recipe, model, machine)
-    sft_run = runs.finished_run(from_run, "sft") if method == "kto" else None
-    adapter = adapter_folder(sft_run, platform)
     examples = load_examples(data)
     import_module("lib.contamination").refuse_evaluation_prompts(examples)
     if method == "sft":
         examples = [(place, example) for place, example in examples if example.label is not False]
         examples, left = spread(examples, config.rows_per_tool, config.seed)
     check_labels(method, [example for _, example in examples])
+    sft_run = runs.finished_run(from_run, "sft") if method == "kto" else None
+    adapter = adapter_folder(sft_run, platform)
     base = import_module("lib.base_model").fetch(model or size.base)
     from lib.rendering import rows_digest
     from lib.templates import template_for
