@@ -5,8 +5,9 @@
     python -m scripts.bench_memory --only held-out
 
 Two tables: the trainings that the constants of lib/memory.py were fitted on, and others that they were not: other
-ranks, lengths, batches, packing, KTO, and random models of other shapes. Exit 1 when a forecast is more than 15 % off.
-Run it under `make bench`, which sets the allocator as a training has it.
+ranks, lengths, batches, packing, KTO, and random models of other shapes. Exit 1 when a forecast is more than 15 % too
+low, which costs a training, or 20 % too high, which costs a batch. Run it under `make bench`, which sets the allocator
+as a training has it.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +20,7 @@ from lib.cli import command, log
 from lib.config import load_config, load_size
 from lib.memory import GIB, plan_of, read_shape, total
 
-LIMIT = 0.15
+LOWEST, HIGHEST = -0.15, 0.20
 SMOLLM2 = "SmolLM2-135M-Instruct"
 # What config.json says of two other models; their weights are drawn at random.
 SHAPES = {
@@ -109,7 +110,7 @@ def measure(case):
 @click.option("--only", type=click.Choice(list(TABLES)), help="One of the tables.")
 @click.pass_context
 def main(ctx, only):
-    worst = 0.0
+    met = True
     for name in [only] if only else TABLES:
         click.echo(
             f"{name:<24}{'method':<8}{'batch':>6}{'length':>8}{'forecast':>10}{'peak RSS':>10}{'off':>8}  recipe"
@@ -120,11 +121,11 @@ def main(ctx, only):
                 log(f"{case}: memory was full")
                 continue
             off = forecast(case) / peak - 1
-            worst = max(worst, abs(off))
+            met &= LOWEST <= off <= HIGHEST
             shown = f"{case.base:<24}{case.method:<8}{case.batch:>6}{case.length:>8}"
             more = " ".join(f"{key}={value}" for key, value in case.settings.items())
             click.echo(f"{shown}{forecast(case):>10.2f}{peak:>10.2f}{off:>+8.1%}  {more}")
-    ctx.exit(1 if worst > LIMIT else 0)
+    ctx.exit(0 if met else 1)
 
 
 if __name__ == "__main__":
