@@ -60,6 +60,7 @@ def read_run(place) -> Run:
         raise CannotRun(f"{path}/config.yaml: holds no settings.")
     settings = manifest.get("settings") or {}
     facts = {name: str(value) for name, value in manifest.items() if name not in NOT_SETTINGS and value is not None}
+    facts |= {name: text[:8] for name, text in facts.items() if name.endswith(("_digest", "_adapter"))}  # of sha256
     facts["data"] = ", ".join(f"{file} {str(digest)[:8]}" for file, digest in (manifest.get("data") or {}).items())
     facts["commit"] = str(manifest.get("git_commit", ""))[:8]
     facts |= {name: str(value) for name, value in (manifest.get("versions") or {}).items()}
