@@ -197,7 +197,7 @@ def test_a_model_that_is_nowhere_has_an_empty_config():
 
 def test_a_kto_without_an_sft_run_names_the_faults_of_its_settings_first(tmp_path, monkeypatch):
     """They would come up only after hours of SFT otherwise."""
-    monkeypatch.setattr("lib.runs.finished_run.__defaults__", (None, tmp_path))
+    monkeypatch.setattr("lib.runs.RUNS", tmp_path)
     for flags, said in (["--batch-size", "1"], "batch_size is 1"), ([], "no finished sft run"):
         answer = CliRunner().invoke(kto, ["datasets/syngen_tools_kto.jsonl", *flags])
         assert answer.exit_code == 2 and answer.stderr.startswith(f"Error: {said}"), answer.output

@@ -25,7 +25,6 @@ from pathlib import Path
 from lib import references, runs
 root = Path(sys.argv.pop(1))
 runs.RUNS, references.FOLDER = root / "runs", root / "references"
-runs.create.__defaults__ = (runs.RUNS,)
 from scripts.{method} import main
 main()
 """
