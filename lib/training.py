@@ -117,7 +117,7 @@ def prepare(method: str, options: dict, data: list[str], from_run=None) -> Job |
     resume, dry_run, yes, model = (options.pop(name) for name in ("resume", "dry_run", "yes", "model"))
     processes, sharded = options.pop("nproc"), options.pop("fsdp")
     evaluated = adapter_folder(options.pop("eval_only"), platform)
-    machine = rules.this_machine(processes, sharded)
+    machine = situation.this_machine(processes, sharded)
     size, config, origins = rules.valid_config(method, (platform, size_name), options, recipe, model, machine)
     examples = load_examples(data)
     import_module("lib.contamination").refuse_evaluation_prompts(examples)

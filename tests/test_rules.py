@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from lib.base_model import read_config
 from lib.config import FORMER, PLATFORMS, load_config, load_size, read_yaml
 from lib.errors import CannotRun
-from lib.rules import RULES, Situation, broken_rules, this_machine, valid_config
+from lib.rules import RULES, broken_rules, valid_config
+from lib.situation import Situation, this_machine
 from scripts.kto import main as kto
 
 LLAMA = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "max_position_embeddings": 8192}
