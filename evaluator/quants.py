@@ -7,10 +7,10 @@ from evaluator.comparison import compare, judgement
 from evaluator.reports import markdown_table, shown_rate
 from evaluator.results import RESULTS, read_result
 from evaluator.reuse import place_of
-from lib import charts, upload
+from lib import charts, divergence, upload
 from lib.disk import sha256, size_text
 from lib.errors import CannotRun
-from lib.gates_page import STYLE
+from lib.gates_page import STYLE as PAGE_STYLE
 from lib.page import document
 from lib.runs import read_manifest
 
@@ -28,6 +28,14 @@ HEAD = (
     "against f16",
 )
 NONE = "–"
+BARS = (
+    ("write_tps", "Tokens written a second", 1),
+    ("prompt_tps", "Prompt tokens read a second", None),
+    ("load_s", "Seconds to load", 2),
+    ("kl", "KL from f16, nats a token", 4),
+)
+# One line a row where there is room; only the last two cells may break.
+STYLE = f"{PAGE_STYLE}td:not(:nth-last-child(-n+2)) {{ white-space: nowrap; }} .charts {{ margin-top: 1.5rem; }}"
 MARGIN = 0.05  # share of cases that a quant may lose against f16: two of 47
 
 
@@ -58,7 +66,7 @@ def step_of(full: dict | None, row: dict) -> dict | None:
     if full is None or row["result"] is None or row["type"] == FULL:
         return None
     try:
-        return compare(full, row["result"])
+        return compare(full | {"label": FULL}, row["result"] | {"label": row["type"]})  # a ladder calls them otherwise
     except CannotRun:
         return None
 
@@ -83,9 +91,9 @@ def choice(rows: list[dict]) -> tuple[dict | None, str]:
         f"{best['write_tps'] / full['write_tps']:.1f} times its speed of writing. {best['step']['sentence']}"
     )
     if best["kl"] is not None:
-        why += f" KL from f16: {best['kl']:.4f} nats a token."
+        why += f" KL from f16: {divergence.shown(best)} nats a token."
     if dropped := [row["type"] for row in compared if is_worse(row["step"])]:
-        why += f" Worse than f16, by noise's measure or by more than {100 * MARGIN:.0f} points: {', '.join(dropped)}."
+        why += f" Worse than f16, beyond noise or by more than {100 * MARGIN:.0f} points: {', '.join(dropped)}."
     return best, why
 
 
@@ -100,7 +108,7 @@ def cells(row: dict, full: int) -> tuple[str, ...]:
         f"{row['load_s']:.1f} s",
         f"{row['prompt_tps']:.0f}",
         f"{row['write_tps']:.1f}",
-        NONE if row["kl"] is None else f"{row['kl']:.4f}",
+        NONE if row["kl"] is None else divergence.shown(row),
         NONE if row["top"] is None else f"{100 * row['top']:.1f} %",
         shown_rate(row["result"]["summary"]["pass"]) if row["result"] else NONE,
         against,
@@ -116,16 +124,16 @@ def markdown(rows: list[dict], why: str) -> str:
 
 
 def page(run: Path, rows: list[dict], why: str) -> str:
-    """One HTML page with the table, pass rate by size, and speeds; it needs no network."""
+    """One HTML page with the table, pass rate by size, speeds and divergence; it needs no network."""
     points = [
         (row["type"], row["bytes"] / 1e6, rate["rate"], rate["low"], rate["high"])
         for row in rows
         if row["result"] and (rate := row["result"]["summary"]["pass"])["rate"] is not None
     ]
     plots = [("Cases passed, by size", charts.scatter(points, "MB", "pass rate by file size"))] if points else []
-    for key, title in (("write_tps", "Tokens written a second"), ("prompt_tps", "Prompt tokens read a second")):
-        bars = [(row["type"], round(row[key])) for row in rows]
-        plots.append((title, charts.bars(bars, None, title)))
+    for key, title, digits in BARS:
+        if bars := [(row["type"], round(row[key], digits)) for row in rows if row[key] is not None]:
+            plots.append((title, charts.bars(bars, None, title)))
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in HEAD)
     lines = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in table_rows(rows))
     shown = "".join(f"<div><h3>{escape(title)}</h3>{svg}</div>" for title, svg in plots)

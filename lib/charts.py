@@ -87,9 +87,9 @@ def columns(counts: Sequence[int], first: float, step: float, marks: dict[str, f
     return _svg(high + 36, parts, label)
 
 
-def bars(items: Sequence[tuple[str, int]], floor: float | None, label: str) -> str:
+def bars(items: Sequence[tuple[str, float]], floor: float | None, label: str) -> str:
     """One bar a line with its name and number; those below the floor stand out."""
-    top = max([number for _, number in items] + [1])
+    top = max([number for _, number in items], default=0) or 1
     parts = []
     for place, (name, number) in enumerate(items):
         y = place * 16
@@ -141,14 +141,15 @@ def scatter(points: Sequence[tuple[str, float, float, float, float]], unit: str,
         y = 10 + high * (1 - share)
         line = f'<line class="mark" x1="{left}" x2="{WIDTH - 10}" y1="{y:.1f}" y2="{y:.1f}"/>'
         parts.append(line + _text(left - 4, y + 3, f"{share:.0%}", "end"))
-    for name, x, share, low, up in points:
+    for place, (name, x, share, low, up) in enumerate(sorted(points, key=lambda point: point[1])):
         across = left + (WIDTH - 60 - left) * x / top
         ends = f'y1="{10 + high * (1 - up):.1f}" y2="{10 + high * (1 - low):.1f}"'
         parts.append(f'<line class="line" x1="{across:.1f}" x2="{across:.1f}" {ends}/>')
         y = 10 + high * (1 - share)
         title = f"<title>{escape(f'{name}: {x:g} {unit}, {share:.0%}')}</title>"
         parts.append(f'<circle class="a" cx="{across:.1f}" cy="{y:.1f}" r="4">{title}</circle>')
-        parts.append(_text(across + 7, y + 3, name, "start"))
+        # Neighbours' names stand below and above their intervals in turn.
+        parts.append(_text(across, 10 + high * (1 - up) - 5 if place % 2 else 10 + high * (1 - low) + 12, name))
     parts += [_text(left, high + 24, f"0 {unit}", "start"), _text(WIDTH - 10, high + 24, f"{top:.0f} {unit}", "end")]
     return _svg(high + 30, parts, label)
 

@@ -12,16 +12,20 @@ from pathlib import Path
 
 from lib import llama_cpp
 from lib.chat import example_from_row, print_text
+from lib.cli import log
 from lib.errors import CannotRun
 from lib.held_out import is_held_out, with_families
 from lib.jsonl import read_rows, write_text
-from lib.steps import run_step
+from lib.steps import in_plain_words, run_step
 
-CONTEXT, CHUNKS = 128, 2  # the second half of each chunk counts: 126 tokens, and it gives nothing below 100
+# The second half of each chunk counts, 102 tokens: llama-perplexity makes no statistics of fewer than 100. That tells a
+# file that holds another model (10 nats with random weights) from a quant (.5 at two bits) by many standard errors.
+CONTEXT, CHUNKS = 104, 2
 MATRIX_CONTEXT, MATRIX_CHUNKS = 512, 32
+HELD_OUT_CHARACTERS = 4_000  # more than the chunks take of any tokenizer
 DATA = "datasets/syngen_tools_sft.jsonl"
 HELD_OUT = 0.03  # the share that configs/sft.yaml keeps out of training
-MEAN = re.compile(r"Mean +KLD: +(-?[\d.]+|-?nan|-?inf)")
+MEAN = re.compile(r"Mean +KLD: +(-?[\d.]+|-?nan|-?inf) ± +(-?[\d.]+|-?nan|-?inf)")
 SAME_TOP = re.compile(r"Same top p: +(-?[\d.]+|-?nan)")
 # Nats. 2-bit types of a small model come to .5; beyond this the file does not hold the model that was quantized.
 BROKEN = 3.0
@@ -29,10 +33,17 @@ BROKEN = 3.0
 
 @dataclass(frozen=True)
 class Measured:
-    """kl: mean divergence from f16 in nats a token; same_top: share of tokens with the same likeliest one."""
+    """kl: mean divergence from f16 in nats a token, with its standard error; same_top: share of tokens with the same
+    likeliest one."""
 
     kl: float
+    error: float
     same_top: float
+
+
+def shown(row: dict) -> str:
+    """A file's divergence as people read it; files of an older make have no error."""
+    return f"{row['kl']:.4f}" + (f" ± {row['kl_error']:.4f}" if "kl_error" in row else "")
 
 
 def rows_text(data: list[str], held_out: bool, characters: int) -> str:
@@ -51,17 +62,16 @@ def rows_text(data: list[str], held_out: bool, characters: int) -> str:
     return "\n\n".join(found)
 
 
-def write_base(f16: Path, text: str, work: Path, log_path: Path) -> Path | None:
-    """A file with the f16 model's predictions on the text; None where this llama.cpp has no llama-perplexity."""
+def write_base(f16: Path, data: list[str], work: Path, log_path: Path, threads: int | None = None) -> Path | None:
+    """A file with the f16 model's predictions on held-out rows; None where this llama.cpp has no llama-perplexity."""
     program = llama_cpp.tools().perplexity
     if program is None:
+        log("This llama.cpp has no llama-perplexity: quants are loaded and tried, not compared with f16.")
         return None
     source, base = work / "held-out.txt", work / "base.kld"
-    write_text(source, text)
-    run_step(
-        [*command(program, f16), "-f", str(source), "--chunks", str(CHUNKS), "--kl-divergence-base", str(base)],
-        log_path,
-    )
+    write_text(source, rows_text(data, True, HELD_OUT_CHARACTERS))
+    line = [*command(program, f16, threads), "-f", str(source), "--chunks", str(CHUNKS)]
+    run_step([*line, "--kl-divergence-base", str(base)], log_path)
     return base
 
 
@@ -71,8 +81,9 @@ def measure(gguf: Path, base: Path, log_path: Path, threads: int | None = None) 
     said = run_step([*command(program, gguf, threads), "--kl-divergence-base", str(base), "--kl-divergence"], log_path)
     mean, same = MEAN.search(said), SAME_TOP.search(said)
     if not mean or not same:
-        raise CannotRun(f"{gguf}: llama-perplexity gave no divergence. The whole log: {log_path}")
-    found = Measured(float(mean[1]), float(same[1]) / 100)
+        why = in_plain_words(said) or "it does not say why."
+        raise CannotRun(f"{gguf}: llama-perplexity gave no divergence: {why} The whole log: {log_path}")
+    found = Measured(float(mean[1]), float(mean[2]), float(same[1]) / 100)
     if not found.kl < BROKEN:  # NaN is not less, either
         raise CannotRun(
             f"{gguf}: its predictions have little to do with those of f16 (divergence {found.kl:.2f} nats a token, "

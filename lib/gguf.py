@@ -4,8 +4,10 @@ gguf/manifest.json says what each file was made from, so that a second run makes
 """
 
 import difflib
+import hashlib
 import importlib
 import json
+import math
 import os
 import re
 import shutil
@@ -27,7 +29,7 @@ from lib.steps import run_step
 
 PREFERRED = "Q4_K_M"  # what the Modelfile names: the smallest of the three
 F16 = "f16"
-HELD_OUT_CHARACTERS, TRAINING_CHARACTERS = 4_000, 100_000
+TRAINING_CHARACTERS = 100_000
 # A quantization holds its largest tensor in fp32 and what it becomes: an allowance on the safe side, not measured.
 MEMORY_RATIO, MEMORY_BYTES = 0.4, 300_000_000
 
@@ -89,8 +91,10 @@ def export(job: Export, quants: list[str], make_source, imatrix: bool = False) -
         if missing or "parity" not in manifest:
             require_free(job.out, needed_bytes(job, missing), "these GGUF files")
             work = work_folder(job, missing)
-            make(job, manifest, missing, make_source, work, imatrix)
-            shutil.rmtree(work)
+            try:
+                make(job, manifest, missing, make_source, work, imatrix)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
     preferred = PREFERRED if PREFERRED in wanted else wanted[-1]
     made = [job.path(kind) for kind in wanted]
     desktop.write(job.out, job.name, made, job.path(preferred), job.template, job.stops)
@@ -118,38 +122,41 @@ def make(job: Export, manifest: dict, missing: list[str], make_source, work: Pat
 def make_quants(job: Export, manifest: dict, quants: list[str], work: Path, imatrix: bool) -> None:
     """The quants from the f16 file, several at a time, each accepted when it is proved."""
     f16 = native_f16(job, work)
-    held_out = divergence.rows_text(list(job.data), True, HELD_OUT_CHARACTERS)
-    base = divergence.write_base(f16, held_out, work, job.log)
-    if base is None:
-        log("This llama.cpp has no llama-perplexity: quants are loaded and tried, not compared with f16.")
-    options = []
-    if imatrix:
-        log("Measuring which weights matter on the training rows.")
-        training = divergence.rows_text(list(job.data), False, TRAINING_CHARACTERS)
-        options = ["--imatrix", str(divergence.importance_matrix(f16, training, work, job.log))]
-    workers = at_once(f16, len(quants))
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    options = matrix_options(job, f16, work) if imatrix else []
+    workers = at_once(f16, len(quants) + 1)
+    threads = 1 + math.ceil((os.cpu_count() or 1) / workers)
     lock = threading.Lock()
 
     def one(quant: str) -> None:
         made = work / job.path(quant).name
         log(f"Quantizing to {made.name}.")
-        command = [str(llama_cpp.tools().quantize), *options, str(f16), str(made), quant, str(threads)]
+        command = [str(llama_cpp.tools().quantize), *options, str(f16), str(made), quant]
         run_step(command, job.log, growing=made)
-        facts = proved(job, made, f16, base)
+        facts = proved(job, made, digest, base.result(), threads)
         with lock:
             accept(job, manifest, made, {"type": quant, "imatrix": imatrix} | facts)
 
+    digest = tokenizer_digest(f16)
     with ThreadPoolExecutor(workers) as pool:
+        # What f16 predicts is needed first when a quant has been made: until then both go on side by side.
+        base = pool.submit(divergence.write_base, f16, list(job.data), work, job.log, threads)
         list(pool.map(one, quants))
 
 
+def matrix_options(job: Export, f16: Path, work: Path) -> list[str]:
+    """llama-quantize's options for an importance matrix of the training rows."""
+    log("Measuring which weights matter on the training rows.")
+    training = divergence.rows_text(list(job.data), False, TRAINING_CHARACTERS)
+    return ["--imatrix", str(divergence.importance_matrix(f16, training, work, job.log))]
+
+
 def at_once(f16: Path, wanted: int) -> int:
-    """How many quantizations run side by side: as many as processors and free memory carry."""
+    """How many steps run side by side: one more than processors, as some wait while programs start; less where memory
+    is short."""
     import psutil
 
     each = MEMORY_RATIO * f16.stat().st_size + MEMORY_BYTES
-    return max(1, min(wanted, os.cpu_count() or 1, int(psutil.virtual_memory().available / each)))
+    return max(1, min(wanted, (os.cpu_count() or 1) + 1, int(psutil.virtual_memory().available / each)))
 
 
 def needed_bytes(job: Export, kinds: list[str]) -> int:
@@ -182,10 +189,12 @@ def work_folder(job: Export, missing: list[str]) -> Path:
     """An empty folder to work in: inside `out`, or in the cache when `out` lies on a disk where quantizing crawls."""
     work = job.out / "work"
     if is_slow(job.out):
-        work = cache_folder("gguf-work", job.name)
+        place = hashlib.sha256(str(job.out.resolve()).encode()).hexdigest()[:10]  # two runs' files have one name
+        work = cache_folder("gguf-work", f"{job.name}-{place}")
         require_free(work, needed_bytes(job, missing), "GGUF work files")
         log(f"{job.out} is on a slow mount: working in {work}, then copying.")
-    shutil.rmtree(work, ignore_errors=True)
+    for left in (work, *job.out.glob("*.part")):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
     work.mkdir(parents=True)
     return work
 
@@ -226,15 +235,18 @@ def native_f16(job: Export, work: Path) -> Path:
     return near
 
 
-def proved(job: Export, made: Path, f16: Path, base: Path | None) -> dict:
-    """What the proof of a quant found: its divergence from f16; CannotRun when it does not load, generate or agree."""
-    if tokenizer_digest(made) != tokenizer_digest(f16):
+def proved(job: Export, made: Path, tokenizer: str, base: Path | None, threads: int | None = None) -> dict:
+    """What the proof of a quant found: its divergence from f16; CannotRun when it does not load, generate or agree.
+
+    tokenizer: the digest of f16's; base: f16's predictions, None where this llama.cpp cannot make them.
+    """
+    if tokenizer_digest(made) != tokenizer:
         raise CannotRun(f"{made}: its tokenizer or chat template is not that of f16. Delete the folder, make it anew.")
-    gguf_check.verify(made)
+    gguf_check.verify(made, threads)
     if base is None:
         return {}
-    found = divergence.measure(made, base, job.log)
-    return {"kl": found.kl, "top": found.same_top}
+    found = divergence.measure(made, base, job.log, threads)
+    return {"kl": found.kl, "kl_error": found.error, "top": found.same_top}
 
 
 def stays_near(made: Path, out: Path) -> bool:
@@ -245,13 +257,16 @@ def stays_near(made: Path, out: Path) -> bool:
 def accept(job: Export, manifest: dict, made: Path, facts: dict) -> None:
     """Give the proved file its name in `out`, and note it in the manifest."""
     target = job.out / made.name
+    digest = sha256(made)
+    if manifest["files"].pop(target.name, None):  # of another file: after a kill it must not pass for this one's
+        write_json(job.out / "manifest.json", manifest)
     if stays_near(made, job.out):
         os.replace(made, target)
     else:
         part = target.with_name(f"{target.name}.part")
         shutil.copyfile(made, part)
-        if sha256(part) != sha256(made):
+        if sha256(part) != digest:
             raise CannotRun(f"{part}: the copy differs from the original. Check the disk of {job.out}.")
         os.replace(part, target)
-    manifest["files"][target.name] = facts | {"bytes": target.stat().st_size, "sha256": sha256(target)}
+    manifest["files"][target.name] = facts | {"bytes": target.stat().st_size, "sha256": digest}
     write_json(job.out / "manifest.json", manifest)

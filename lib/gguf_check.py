@@ -33,9 +33,9 @@ def check_generates(server: Server, gguf: Path) -> None:
         raise CannotRun(f"{gguf}: loads, but generates nothing of worth ({json.dumps(answer)[:200]}).")
 
 
-def verify(gguf: Path) -> None:
+def verify(gguf: Path, threads: int | None = None) -> None:
     """Load the file with llama-server and let it generate; CannotRun when it cannot."""
-    with serve(gguf, context=256, parallel=1) as server:
+    with serve(gguf, context=256, parallel=1, threads=threads, extra=["--no-warmup"]) as server:
         check_generates(server, gguf)
 
 

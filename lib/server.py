@@ -1,7 +1,6 @@
 """A llama-server that lives exactly as long as a `with` block: free port, health check, always stopped."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -16,12 +15,11 @@ from pathlib import Path
 
 from lib import llama_cpp
 from lib.errors import CannotRun
-from lib.steps import in_plain_words
+from lib.steps import ends_with_us, in_plain_words
 
 HOST = "127.0.0.1"
 START_SECONDS = 300
 STOP_SECONDS = 10
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
@@ -86,11 +84,8 @@ def start(command: list[str], log) -> subprocess.Popen:
     # A setting left in the shell (LLAMA_ARG_CTX_SIZE, ...) must not change what is measured.
     env = {name: value for name, value in os.environ.items() if not name.startswith("LLAMA_ARG_")}
     settings = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT, "env": env}
-    if sys.platform.startswith("linux"):
-        libc = ctypes.CDLL(None, use_errno=True)
-        settings["preexec_fn"] = lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # also after our own kill -9
     try:
-        return subprocess.Popen(command, start_new_session=True, **settings)
+        return subprocess.Popen(command, start_new_session=True, **settings, **ends_with_us())
     except OSError as error:
         raise CannotRun(f"{command[0]} does not start ({error.strerror}).") from error
 

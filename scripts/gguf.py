@@ -30,11 +30,10 @@ from lib.cli import command, json_option, log, option
 def main(run_name, base, size, platform, tools_in_prompt, quants, imatrix, as_json):
     gguf = importlib.import_module("lib.gguf")
     source = importlib.import_module("lib.gguf_source")
-    if base:
-        job, make_source = source.of_base(size, platform, tools_in_prompt)
-    else:
-        job, make_source = source.of_run(chosen_run(run_name))
-    rows = gguf.export(job, quants.replace(",", " ").split(), make_source, imatrix)
+    run = None if base else chosen_run(run_name)
+    kinds = gguf.check_quants(quants.replace(",", " ").split())  # before a base is fetched
+    job, make_source = source.of_base(size, platform, tools_in_prompt) if base else source.of_run(run)
+    rows = gguf.export(job, kinds, make_source, imatrix)
     if as_json:
         click.echo(json.dumps({"name": job.name, "folder": str(job.out), "files": rows}, indent=1))
         return
@@ -62,13 +61,14 @@ def show(folder: Path, rows: list[dict]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    heads = ("type", "MB", "of f16", "KL", "same top token", "", "file")
+    divergence = importlib.import_module("lib.divergence")
+    heads = ("type", "MB", "of f16", "KL", "same top token", "")
     table = Table(*heads, box=box.SIMPLE_HEAD, title=str(folder))
     for row in rows:
         share = f"{100 * row['bytes'] / rows[0]['bytes']:.0f} %"
         state = "made, proved" if row["made"] else "kept"
-        near = (f"{row['kl']:.4f}", f"{100 * row['top']:.1f} %") if "kl" in row else ("", "")
-        table.add_row(row["type"], f"{row['bytes'] / 1e6:.0f}", share, *near, state, Path(row["path"]).name)
+        near = (divergence.shown(row), f"{100 * row['top']:.1f} %") if "kl" in row else ("", "")
+        table.add_row(row["type"], f"{row['bytes'] / 1e6:.0f}", share, *near, state)
     Console().print(table)
 
 

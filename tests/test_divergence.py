@@ -30,8 +30,10 @@ def says(monkeypatch):
 
 def test_divergence_and_agreement_are_read_from_what_it_says(says, tmp_path):
     found = divergence.measure(tmp_path / "x.gguf", tmp_path / "base", tmp_path / "log")
-    assert found == divergence.Measured(0.012345, 0.95123)
+    assert found == divergence.Measured(0.012345, 0.000123, 0.95123)
     assert "--kl-divergence" in says[1][0]
+    assert divergence.shown({"kl": found.kl, "kl_error": found.error}) == "0.0123 ± 0.0001"
+    assert divergence.shown({"kl": found.kl}) == "0.0123"
 
 
 @pytest.mark.parametrize("change", [("0.012345 ±", "8.5 ±"), ("0.012345 ±", "nan ±"), ("0.012345 ±", "-nan ±")])
@@ -42,14 +44,15 @@ def test_predictions_that_have_nothing_to_do_with_f16_are_refused(says, tmp_path
 
 
 def test_a_program_that_says_nothing_is_refused(says, tmp_path):
-    says[0]["text"] = "it crashed"
-    with pytest.raises(CannotRun, match="gave no divergence"):
-        divergence.measure(tmp_path / "x.gguf", tmp_path / "base", tmp_path / "log")
+    for text, why in (("it crashed", "it does not say why"), ("failed reading log-probs for chunk 1", "disk is full")):
+        says[0]["text"] = text
+        with pytest.raises(CannotRun, match=f"gave no divergence: .*{why}"):
+            divergence.measure(tmp_path / "x.gguf", tmp_path / "base", tmp_path / "log")
 
 
 def test_without_the_programs_nothing_is_measured_and_no_matrix_made(says, tmp_path):
     says[2].perplexity = None
-    assert divergence.write_base(tmp_path / "f16", "text", tmp_path, tmp_path / "log") is None
+    assert divergence.write_base(tmp_path / "f16", [], tmp_path, tmp_path / "log") is None
     with pytest.raises(CannotRun, match="IMATRIX=1 needs llama-imatrix"):
         divergence.importance_matrix(tmp_path / "f16", "text", tmp_path, tmp_path / "log")
 

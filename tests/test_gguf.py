@@ -1,10 +1,9 @@
 """GGUF files: made once, verified, with our template in them, and tokenized by llama.cpp as by transformers."""
 
 import json
+import os
 import random
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,13 +11,14 @@ from types import SimpleNamespace
 import pytest
 import requests
 
-from lib import disk, divergence, gguf, gguf_check, gguf_source, parity
+from lib import disk, divergence, gguf, gguf_check, parity
 from lib.errors import CannotRun
 from lib.gguf_metadata import read_text, tokenizer_digest
 from lib.parity import ParityFailed
 from lib.parity_cases import cases
 from lib.server import serve
 from lib.templates import template_for
+from tests import halting
 from tests.gguf_support import toy_tokenizer, write_toy_gguf
 
 PIECES = [
@@ -145,11 +145,32 @@ def test_an_interrupted_export_leaves_no_file_that_looks_finished(finished, conv
     assert list(job.out.glob("*.gguf")) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="the stand-ins are shell scripts")
+def test_an_export_killed_in_any_step_leaves_whole_files_and_goes_on_where_it_was(finished, source, tmp_path):
+    job, out, llama = finished[0], tmp_path / "run" / "gguf", tmp_path / "llama"
+    halted = halting.stand_ins(llama, job.path(gguf.F16))
+    whole = {path.name: path.read_bytes() for path in job.out.glob("*.gguf")}
+    there = []
+    for step in ("conversion", "quantization", "proof"):
+        halting.kill_when(halted, halting.start(source, out, llama, step))
+        files = {path.name: path for path in out.glob("*.gguf")}
+        assert all(path.read_bytes() == whole[name] for name, path in files.items())
+        there.append({name: path.stat().st_mtime_ns for name, path in files.items()})
+    assert [list(names) for names in there] == [[], [f16 := job.path(gguf.F16).name], [f16]]
+    assert there[1] == there[2], "f16 was made a second time"
+    (out / "toolset-test-Q8_0.gguf.part").touch()  # a copy to a slow mount, killed
+    last = halting.start(source, out, llama, "")
+    said = last.communicate(timeout=60)[0]
+    assert last.returncode == 0, said
+    assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in job.out.iterdir())
+    assert {path.name: path.read_bytes() for path in out.glob("*.gguf")} == whole
+
+
 def test_a_model_that_is_served_otherwise_than_trained_fails_the_gate(finished, converted, tmp_path):
     job = replace(finished[0], out=tmp_path / "gguf", template=template_for("names"))
     with pytest.raises(ParityFailed, match="template replaced, tools dropped") as caught:
         gguf.export(job, [], lambda folder: None)
-    assert caught.value.exit_code == 1 and list(job.out.glob("*.gguf")) == []
+    assert caught.value.exit_code == 1 and list(job.out.glob("*.gguf")) == [] and not (job.out / "work").exists()
 
 
 def test_what_the_gate_found_and_how_near_each_quant_is_stand_in_the_manifest(finished):
@@ -182,7 +203,7 @@ def test_a_quant_with_another_tokenizer_is_refused(finished, tmp_path):
     job = finished[0]
     other = write_toy_gguf(tmp_path / "toy.gguf", template_for())
     with pytest.raises(CannotRun, match="its tokenizer or chat template is not that of f16"):
-        gguf.proved(job, other, job.path("f16"), None)
+        gguf.proved(job, other, tokenizer_digest(job.path("f16")), None)
 
 
 def test_as_many_quantizations_run_as_memory_and_processors_carry(finished, monkeypatch):
@@ -207,7 +228,7 @@ def test_a_slow_mount_gets_copies_of_files_made_elsewhere(finished, converted, t
     work, places = tmp_path / "cache" / "work", []
     monkeypatch.setattr(gguf, "is_slow", lambda path: True)
     monkeypatch.setattr(gguf, "cache_folder", lambda *parts: work)
-    monkeypatch.setattr(gguf_check, "verify", places.append)
+    monkeypatch.setattr(gguf_check, "verify", lambda path, *_: places.append(path))
     monkeypatch.setattr(gguf_check, "verify_parity", lambda path, *_: places.append(path) or {"findings": []})
     monkeypatch.setattr(gguf, "stays_near", lambda one, other: False)
     job = replace(finished[0], out=tmp_path / "gguf")
@@ -217,6 +238,14 @@ def test_a_slow_mount_gets_copies_of_files_made_elsewhere(finished, converted, t
     gguf.export(job, ["Q8_0"], lambda folder: pytest.fail("made the source again"))
     assert places[-1].parent == work, "the f16 file was brought near first"
     assert job.path("Q8_0").read_bytes() == finished[0].path("Q8_0").read_bytes()
+
+
+def test_two_runs_on_a_slow_mount_do_not_work_in_one_folder(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(gguf, "is_slow", lambda path: True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    jobs = [replace(finished[0], out=tmp_path / run / "gguf") for run in ("one", "two", "one")]
+    first, second, again = (gguf.work_folder(job, []) for job in jobs)
+    assert first == again != second and first.is_dir() and second.is_dir()
 
 
 def test_llama_cpp_tokenizes_as_transformers_does(finished, smollm2):
@@ -307,64 +336,9 @@ def test_a_full_disk_is_said_before_the_merge(llama, tmp_path):
         gguf.export(job, [], lambda folder: pytest.fail("merged"))
 
 
-MOUNTS = """\
-/dev/sda / ext4 rw 0 0
-C:\\134 /mnt/c 9p rw 0 0
-//server/share /home/me/my\\040share cifs rw 0 0
-"""
+def test_the_bench_s_limit_holds_for_big_files(capsys):
+    from scripts.bench_quantize import report
 
-
-@pytest.mark.parametrize(
-    "path, slow", [("/home/me/x", False), ("/mnt/c/Users/me", True), ("/mnt/cc", False), ("/home/me/my share/x", True)]
-)
-def test_windows_and_network_mounts_are_known_as_slow(path, slow, monkeypatch):
-    monkeypatch.setattr(disk, "existing_parent", lambda path: path)
-    assert disk.is_slow(path, MOUNTS) == slow
-
-
-def test_a_run_without_an_adapter_is_refused(tmp_path):
-    run = tmp_path / "20251122_101500-sft-tiny"
-    (run / "final_model").mkdir(parents=True)
-    (run / "config.yaml").write_text("method: sft\nsize: tiny\nbase: SmolLM2-135M-Instruct\n")
-    with pytest.raises(CannotRun, match="holds no adapter_model.safetensors"):
-        gguf_source.of_run(run)
-
-
-def test_a_run_is_described_by_base_adapter_and_template(tmp_path):
-    base, run = tmp_path / "base", tmp_path / "20251122_101500-kto-tiny"
-    base.mkdir()
-    (base / "config.json").write_text("{}")
-    (base / "model.safetensors").write_bytes(b"12345")
-    (run / "final_model").mkdir(parents=True)
-    (run / "config.yaml").write_text(f"method: kto\nsize: tiny\nbase: {base}\n")
-    (run / "final_model" / "chat_template.jinja").write_text("ours")
-    adapter = run / "final_model" / "adapter_model.safetensors"
-    adapter.write_bytes(b"one")
-    job, _ = gguf_source.of_run(run)
-    assert (job.name, job.out, job.template, job.source_bytes) == ("toolset-tiny-kto", run / "gguf", "ours", 5)
-    adapter.write_bytes(b"two")
-    assert gguf_source.of_run(run)[0].inputs != job.inputs
-
-
-def test_the_base_is_exported_with_our_template_and_linked_weights(tmp_path):
-    base = tmp_path / "base"
-    base.mkdir()
-    for name in ("config.json", "model.safetensors", "chat_template.jinja"):
-        (base / name).write_text(name)
-    folder = gguf_source.with_template(base, "ours", tmp_path / "out")
-    assert (folder / "chat_template.jinja").read_text() == "ours" and (
-        base / "chat_template.jinja"
-    ).read_text() != "ours"
-    assert (folder / "model.safetensors").is_symlink() and not (folder / "config.json").is_symlink()
-
-
-def test_serving_a_run_without_a_file_says_how_to_make_one(tmp_path, root):
-    run = tmp_path / "20251122_101500-kto-tiny"
-    run.mkdir()
-    (run / "config.yaml").write_text("{}")
-    (run / "done.json").write_text("{}")
-    done = subprocess.run(
-        [sys.executable, "-m", "scripts.serve", "--run", str(run)], capture_output=True, text=True, cwd=root
-    )
-    assert done.returncode == 2 and f"holds no GGUF. Make one: make gguf RUN={run}" in done.stderr
-    assert "Traceback" not in done.stderr
+    for size, seconds, code in ((2 * 10**9, 13.0, 0), (2 * 10**9, 13.1, 1), (10**8, 30.0, 0)):
+        assert report(size, {"bare": [9.0, 10.0, 11.0], "ours": [1.0, seconds, 99.0]}) == code
+    assert "ratio                              1.31   (limit 1.3 from 1 GB)" in capsys.readouterr().out

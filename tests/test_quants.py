@@ -38,7 +38,7 @@ def test_the_smallest_file_that_passes_as_many_cases_is_taken(run):
         write_result(folder, paths[kind], passed, of=30)
     rows = with_speeds(folder)
     best, why = quants.choice(rows)
-    assert best["type"] == "Q4_K_M"
+    assert best["type"] == "Q4_K_M" and "0 more and 1 fewer of 30 than f16" in why
     assert why.startswith("Take Q4_K_M: 6 kB, 67 % of f16, and 2.0 times its speed of writing.") and "noise" in why
     assert why.endswith("KL from f16: 0.0123 nats a token.")
     write_result(folder, paths["Q4_K_M"], 4, of=30)
@@ -82,7 +82,7 @@ def test_the_table_the_markdown_and_the_page_show_all_figures(run):
     text, page = quants.markdown(rows, why), quants.page(folder, rows, why)
     for told in ("20/30 (67 %, 49 %–81 %)", "0.0123", "97.0 %", "0.5 s", "20.0", "loses 1, gains 0: noise"):
         assert told in text and told in page, told
-    assert page.count("<svg") == 3 and "pass rate by file size" in page and "://" not in page
+    assert page.count("<svg") == 5 and "pass rate by file size" in page and "://" not in page
     assert "–" in text  # Q8_0 was not evaluated
 
 
@@ -99,6 +99,8 @@ def test_a_point_lies_where_its_figures_say():
     svg = charts.scatter([("Q8_0", 50.0, 0.5, 0.25, 0.75), ("f16", 100.0, 1.0, 0.9, 1.0)], "MB", "plot <b>")
     left, width = 34, charts.WIDTH - 60 - 34
     assert f'cx="{left + width / 2:.1f}" cy="85.0"' in svg and f'cx="{left + width:.1f}" cy="10.0"' in svg
+    names = [f'y="{y}" text-anchor="middle">{name}<' for name, y in (("Q8_0", 134.5), ("f16", 5.0))]  # in turn
+    assert all(name in svg for name in names)
     assert "plot &lt;b&gt;" in svg and "Q8_0: 50 MB, 50%" in svg
 
 

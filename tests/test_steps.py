@@ -1,5 +1,6 @@
 """Programs as steps of an export: their refusals in plain words, and none that stands still unnoticed."""
 
+import os
 import sys
 import time
 
@@ -41,6 +42,8 @@ def test_a_failed_step_is_told_in_its_own_words(tmp_path):
         ),
         ("tensor 'x' data is not within the file bounds, model is corrupted or incomplete", "cut short or damaged"),
         ("OSError: [Errno 28] No space left on device", "the disk is full"),
+        ("failed to quantize: basic_ios::clear: iostream error", "the disk is full"),
+        ("ERROR: this quantization requires an importance matrix!", "IMATRIX=1"),
         ("ggml_backend_cpu_buffer: failed to allocate buffer", "the memory is too small"),
     ],
 )
@@ -48,6 +51,20 @@ def test_known_refusals_are_told_in_plain_words(said, meaning, tmp_path):
     assert meaning in in_plain_words(f"INFO: loading\n{said}\n")
     with pytest.raises(CannotRun, match=meaning):
         run_step(python(f"print({said!r}); raise SystemExit(1)"), tmp_path / "log")
+
+
+def test_a_log_that_cannot_be_written_does_not_hide_the_reason(tmp_path):
+    code = "print('OSError: [Errno 28] No space left on device'); raise SystemExit(1)"
+    with pytest.raises(CannotRun, match="the disk is full"):
+        run_step(python(code), tmp_path)  # a folder
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signals")
+@pytest.mark.parametrize("name, why", [("KILL", "SIGKILL, most often because the memory"), ("ABRT", "SIGABRT. The")])
+def test_a_step_that_a_signal_ended_says_so(name, why, tmp_path):
+    code = f"import os, signal; print('tensor 7', flush=True); os.kill(os.getpid(), signal.SIG{name})"
+    with pytest.raises(CannotRun, match=f"-c failed: it was ended by {why}"):
+        run_step(python(code), tmp_path / "log")
 
 
 def test_an_unknown_refusal_has_no_meaning():
