@@ -27,8 +27,10 @@ DATA = "datasets/syngen_tools_sft.jsonl"
 HELD_OUT = 0.03  # the share that configs/sft.yaml keeps out of training
 MEAN = re.compile(r"Mean +KLD: +(-?[\d.]+|-?nan|-?inf) ± +(-?[\d.]+|-?nan|-?inf)")
 SAME_TOP = re.compile(r"Same top p: +(-?[\d.]+|-?nan)")
-# Nats. 2-bit types of a small model come to .5; beyond this the file does not hold the model that was quantized.
-BROKEN = 3.0
+# Nats, below 4 bits and from 4 bits on: beyond it the file does not hold the model that was quantized. 2-bit types of a
+# 135M model come to .5, 4-bit ones to .2, a Q8_0 with 5 MB of zeros in it to 1.9.
+BROKEN = (3.0, 1.0)
+BITS = re.compile(r"Q([1-9])")  # as in Q4_K_M, IQ2_XXS and TQ1_0
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,18 @@ def measure(gguf: Path, base: Path, log_path: Path, threads: int | None = None) 
         why = in_plain_words(said) or "it does not say why."
         raise CannotRun(f"{gguf}: llama-perplexity gave no divergence: {why} The whole log: {log_path}")
     found = Measured(float(mean[1]), float(mean[2]), float(same[1]) / 100)
-    if not found.kl < BROKEN:  # NaN is not less, either
+    if not found.kl < most(gguf):  # NaN is not less, either
         raise CannotRun(
             f"{gguf}: its predictions have little to do with those of f16 (divergence {found.kl:.2f} nats a token, "
             f"{100 * found.same_top:.0f} % the same likeliest token). Take a larger type."
         )
     return found
+
+
+def most(gguf: Path) -> float:
+    """The divergence, nats, at which a file of the type that its name ends in is broken."""
+    bits = BITS.search(gguf.stem.rpartition("-")[2])
+    return BROKEN[0] if bits and int(bits[1]) < 4 else BROKEN[1]
 
 
 def command(program: Path, gguf: Path, threads: int | None = None) -> list[str]:

@@ -43,6 +43,21 @@ def test_predictions_that_have_nothing_to_do_with_f16_are_refused(says, tmp_path
         divergence.measure(tmp_path / "x.gguf", tmp_path / "base", tmp_path / "log")
 
 
+@pytest.mark.parametrize(
+    ("kind", "most"),
+    [("IQ2_XXS", 3), ("TQ1_0", 3), ("Q3_K_S", 3), ("Q4_K_M", 1), ("Q8_0", 1), ("MXFP4_MOE", 1), ("BF16", 1)],
+)
+def test_small_types_may_lie_further_from_f16(says, tmp_path, kind, most):
+    gguf = tmp_path / f"my-q2-model-{kind}.gguf"
+    for kl, fine in ((most - 0.01, True), (most, False)):
+        says[0]["text"] = SAID.replace("0.012345", f"{kl}")
+        if fine:
+            assert divergence.measure(gguf, tmp_path / "base", tmp_path / "log").kl == kl
+        else:
+            with pytest.raises(CannotRun, match="Take a larger type"):
+                divergence.measure(gguf, tmp_path / "base", tmp_path / "log")
+
+
 def test_a_program_that_says_nothing_is_refused(says, tmp_path):
     for text, why in (("it crashed", "it does not say why"), ("failed reading log-probs for chunk 1", "disk is full")):
         says[0]["text"] = text
