@@ -22,10 +22,10 @@ _AS_IT_IS = "".join(map(chr, range(33, 127)))  # characters of a path that need 
 
 @dataclass
 class Answer:
-    """status, headers by name in small letters, body; missing: the bytes of it that were announced and did not come."""
+    """status, headers by name in any case, body; missing: the bytes of it that were announced and did not come."""
 
     status: int
-    headers: dict[str, str]
+    headers: http.client.HTTPMessage
     body: bytes = b""
     missing: int = 0
 
@@ -97,7 +97,7 @@ class Connection:
         self._line.sock.sendall(head.encode("latin-1") + (body or b""))
         response = http.client.HTTPResponse(_Incoming(self._line.sock, deadline), method=method)
         response.begin()
-        self.answer = Answer(response.status, {name.lower(): value for name, value in response.getheaders()})
+        self.answer = Answer(response.status, response.headers)
         announced = None if response.chunked else response.length
         self.answer.body = response.read(most)
         if announced is not None:

@@ -203,8 +203,8 @@ def attention_forward(module, query, key, value, mask, scaling=None, dropout=0.0
     return RowsAttention.apply(q, k, v, lengths, scale)[None], None
 
 
-AttentionInterface.register("causal_blocks", attention_forward)
-AttentionMaskInterface.register("causal_blocks", sdpa_mask)
+AttentionInterface.register("causal_rows", attention_forward)
+AttentionMaskInterface.register("causal_rows", sdpa_mask)
 
 
 def lora_forward(layer, x, *args, **kwargs):
@@ -248,7 +248,7 @@ def speed_up(model) -> int:
     changed = 0
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     if base.device.type == "cpu" and base.config._attn_implementation == "sdpa" and has_plain_attention(base.config):
-        base.set_attn_implementation("causal_blocks")
+        base.set_attn_implementation("causal_rows")
     for layer in model.modules():
         if is_plain_lora(layer):
             layer.forward = types.MethodType(lora_forward, layer)

@@ -16,7 +16,7 @@ from lib.cli import progress
 from lib.distributed_torch import first_alone, inside, whole_state
 from lib.kto_loss import needs_kl
 from lib.kto_plan import check_start, epoch_order, partners, planned_batches, swap_completion
-from lib.loss_torch import branch_logps, kto_losses, row_logps, sft_loss
+from lib.loss_torch import base_of, branch_logps, kto_losses, row_logps, sft_loss
 from lib.model_torch import check_trainer, prepared, read_weights, save_adapter
 from lib.references import reference_file, remembered
 from lib.rendering import Rendered
@@ -133,6 +133,7 @@ def add_reference(model, collate: Collator, batches: list[list[int]], job) -> Pa
         job.adapter,
         platform=job.platform,
         dtype=str(model.dtype),
+        attention=base_of(model).config._attn_implementation,
         kl=needs_kl(job.config),
         shared=job.config.shared_prefix,
         machine=[torch.get_num_threads(), torch.backends.cpu.get_cpu_capability()]

@@ -82,7 +82,7 @@ def label_logps(model, input_ids, labels, position_ids=None):
     are packed one behind another, each counts from 0, which keeps the model's attention inside of it.
     """
     kind = base_of(model).config._attn_implementation
-    if kind == "causal_blocks":
+    if kind == "causal_rows":
         hidden = unpadded_states(model, input_ids, *tokens_that_count(labels, position_ids))
     elif position_ids is None:
         hidden = hidden_states(model, input_ids)
@@ -142,7 +142,7 @@ def branch_logps(model, input_ids, labels, prompt_lengths, other_ids, other_labe
     """
     if has_window(base_of(model).config):
         raise CannotRun("shared_prefix needs a model that attends to the whole row. Fix: --no-shared-prefix.")
-    plain = base_of(model).config._attn_implementation == "causal_blocks"
+    plain = base_of(model).config._attn_implementation == "causal_rows"
     hidden, branch = (unpadded_branch if plain else padded_branch)(
         model, input_ids, labels, prompt_lengths, other_ids, other_labels
     )

@@ -12,16 +12,16 @@ from lib import runs
 from lib.cli import log
 from lib.jsonl import write_json
 from lib.rendering import Rendered
+from lib.resumption import base_digest
 
 FOLDER = Path("build/references")
-WEIGHTS = ("*.safetensors", "*.bin")
 
 Logps = dict[int, tuple[float, float]]
 
 
-def weights_digest(folder: Path) -> str:
-    """sha256 over config and weights of a model's or an adapter's folder, whatever they are called."""
-    files = [path for pattern in ("*config.json", *WEIGHTS) for path in sorted(folder.glob(pattern))]
+def adapter_digest(folder: Path) -> str:
+    """sha256 over config and weights of an adapter's folder, whatever they are called."""
+    files = [path for pattern in ("*config.json", "*.safetensors") for path in sorted(folder.glob(pattern))]
     return hashlib.sha256("".join(map(runs.digest_file, files)).encode()).hexdigest()
 
 
@@ -32,7 +32,7 @@ def reference_file(base: Path, adapter: Path | None, **facts) -> Path | None:
     """
     if adapter is None:
         return None
-    facts |= {"base": weights_digest(base), "adapter": weights_digest(adapter)}
+    facts |= {"base": base_digest(base), "adapter": adapter_digest(adapter)}
     return FOLDER / f"{hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]}.json"
 
 

@@ -111,7 +111,7 @@ def test_attention_with_a_mask_or_a_cache_is_transformers_own(folder):
     plain = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     fast = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     speed_up(fast)
-    assert fast.config._attn_implementation == "causal_blocks"
+    assert fast.config._attn_implementation == "causal_rows"
     with torch.no_grad():
         assert torch.allclose(
             fast(ids, attention_mask=mask).logits[:, 7:], plain(ids, attention_mask=mask).logits[:, 7:], atol=1e-5

@@ -78,12 +78,13 @@ def test_base_adapter_and_facts_name_the_file(tmp_path):
     base, adapter = tmp_path / "base", tmp_path / "adapter"
     for folder in (base, adapter):
         folder.mkdir()
+        (folder / "config.json").write_text("{}")
         (folder / "model.safetensors").write_bytes(b"weights")
     first = reference_file(base, adapter, dtype="bfloat16")
     assert first.parent == references.FOLDER and first == reference_file(base, adapter, dtype="bfloat16")
     assert first != reference_file(base, adapter, dtype="float32")
     (adapter / "model.safetensors").write_bytes(b"weight!")
     second = reference_file(base, adapter, dtype="bfloat16")
-    (base / "config.json").write_text("{}")
+    (base / "config.json").write_text("{ }")
     assert len({first, second, reference_file(base, adapter, dtype="bfloat16")}) == 3
     assert reference_file(base, None, dtype="bfloat16") is None
