@@ -155,7 +155,9 @@ def test_a_pack_gives_the_log_probabilities_and_gradients_of_its_rows_alone(fold
             assert torch.allclose(parameter.grad, slopes[name], atol=1e-6), name
 
 
-@pytest.mark.parametrize("settings", [{"attn_logit_softcapping": 5.0}, {"attention_dropout": 0.1}])
+@pytest.mark.parametrize(
+    "settings", [{"attn_logit_softcapping": 5.0}, {"attention_dropout": 0.1}, {"sliding_window": 8}]
+)
 def test_other_attention_than_plain_stays_as_it_is(folder, settings):
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     for name, value in settings.items():

@@ -140,6 +140,7 @@ def test_a_branch_is_its_prompt_with_the_other_completion(either, prompts, fast)
     labels[0, 15:] = other_labels[0, 8:] = other_labels[2, 2:4] = IGNORED
     for row, prompt in enumerate(prompts):
         labels[row, :prompt] = IGNORED
+    labels[1] = IGNORED  # nothing of its own completion counts; its prompt is the branch's all the same
     own, branch = branch_logps(model, ids, labels, torch.tensor(prompts), others, other_labels)
     assert own.requires_grad and not branch.requires_grad
     assert torch.allclose(own, row_logps(plain, ids, labels), atol=1e-4)
