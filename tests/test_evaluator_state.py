@@ -245,38 +245,29 @@ def test_asking_back_is_a_question_about_the_matter(reply, code):
 
 
 @pytest.mark.parametrize(
-    "reply, refused",
+    "goal, reply, said",
     [
-        ("I can't send mail from here.", True),
-        ("I can’t do that.", True),
-        ("There is no tool for printing.", True),
-        ("I'm not able to ring your phone.", True),
-        ("I can only read what the vault holds.", True),
-        ("I could not find a tool for that.", True),
-        ("I could not find invoice 32.", False),
-        ("Your phone will ring at six.", False),
-        ("Sent!", False),
+        ("refuses", "I can't send mail from here.", True),
+        ("refuses", "I can’t do that.", True),
+        ("refuses", "There is no tool for printing.", True),
+        ("refuses", "I'm not able to ring your phone.", True),
+        ("refuses", "I can only read what the vault holds.", True),
+        ("refuses", "I could not find a tool for that.", True),
+        ("refuses", "I could not find invoice 32.", False),
+        ("refuses", "Your phone will ring at six.", False),
+        ("refuses", "Sent!", False),
+        ("denies", "There is no note at Easter.md.", True),
+        ("denies", "I couldn’t find that file.", True),
+        ("denies", "You have two workspaces, but none of that name.", True),
+        ("denies", "No agent called Deed summariser is there.", True),
+        ("denies", "It is not among your agents.", True),
+        ("denies", "The workspace is loaded; it has no open tasks.", False),
+        ("denies", "Easter.md is there, and it is in the same place.", False),
+        ("denies", "No problem, here you are.", False),
     ],
 )
-def test_refusing_is_said_in_many_ways(reply, refused):
-    assert verdict(case(goal={"refuses": True}), reply=reply).passed is refused
-
-
-@pytest.mark.parametrize(
-    "reply, denied",
-    [
-        ("There is no note at Easter.md.", True),
-        ("I couldn’t find that file.", True),
-        ("You have two workspaces, but none of that name.", True),
-        ("No agent called Deed summariser is there.", True),
-        ("It is not among your agents.", True),
-        ("The workspace is loaded; it has no open tasks.", False),
-        ("Easter.md is there, and it is in the same place.", False),
-        ("No problem, here you are.", False),
-    ],
-)
-def test_that_there_is_no_such_thing_is_said_in_many_ways(reply, denied):
-    assert verdict(case(goal={"denies": True}), reply=reply).passed is denied
+def test_refusing_and_denying_are_said_in_many_ways(goal, reply, said):
+    assert verdict(case(goal={goal: True}), reply=reply).passed is said
 
 
 @pytest.mark.parametrize(
