@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from lib import kto_torch, references
+from lib.fast_torch import speed_up
 from lib.kto_plan import epoch_order, planned_batches
 from lib.training_torch import PlannedBatches
 from tests.tiny_model import write_tiny_model
@@ -113,3 +114,7 @@ def test_a_reference_is_asked_for_once_for_all_runs(folder, tmp_path, monkeypatc
         monkeypatch.setattr(kto_torch, "reference_logps", lambda *_: pytest.fail("asked again"))
     assert len(list(references.FOLDER.glob("*.json"))) == 1
     assert losses[0] != losses[1]
+    fast = torch_model(folder)
+    speed_up(fast)  # other attention, other last bits
+    with pytest.raises(pytest.fail.Exception, match="asked again"):
+        kto_torch.make_trainer(fast, job.tokenizer, job)
