@@ -12,6 +12,9 @@ from lib.errors import CannotRun
 
 GB = 1e9
 GIB = 2**30
+# What CUDA, PyTorch's CPU allocator, oneDNN, C++ and Metal say when there is no more; oneDNN's primitives want room of
+# their own, and its message names no cause.
+FULL = ("out of memory", "can't allocate", "could not create a primitive", "bad_alloc", "insufficient memory", "malloc")
 # Bytes a parameter of a linear layer: bf16; nf4 with its scales; MLX's 4-bit groups of 64; mxfp4 blocks of 32.
 WEIGHT_BYTES = {"bf16": 2.0, "nf4": 0.55, "mlx4": 0.5625, "mxfp4": 0.53125}
 # Bytes a LoRA parameter: fp32 weight and gradient, two fp32 moments of Adam (two bytes for both in the 8-bit form).
@@ -245,3 +248,8 @@ def flags(old: Plan, new: Plan) -> list[str]:
     if new.length != old.length:
         found += ["--max-length", str(new.length)]
     return found
+
+
+def says_full(words: str) -> bool:
+    """Whether an error's words are those of a full memory."""
+    return any(said in words.lower() for said in FULL)

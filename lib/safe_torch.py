@@ -16,6 +16,7 @@ from lib.checkpoints import last_good, rotate, seal
 from lib.cli import log
 from lib.disk import whole_folder
 from lib.jsonl import write_json
+from lib.memory import says_full
 from lib.ranks import is_first, rank, world_size
 from lib.sentinel import Collapse, broken_weights
 from lib.stopping import BEST, EarlyStop
@@ -36,8 +37,9 @@ def read_meter(checkpoint: Path) -> dict:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether the error is a full memory, of the GPU or of the process."""
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and says_full(str(error))
+    )
 
 
 class SafeMixin:
@@ -77,7 +79,7 @@ class SafeMixin:
         kept = {name: list(values) for name, values in self._metrics["train"].items()}
         try:
             return [self.in_pieces(model, inputs, num_items_in_batch) for inputs in batches][-1]
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             rows = [range(len(inputs["input_ids"])) for inputs in batches]
             # Of several processes one alone would wait for the others' gradients once more than they for its own.
             if not is_out_of_memory(error) or world_size() > 1:

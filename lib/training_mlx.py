@@ -23,6 +23,7 @@ from lib.cli import log, progress
 from lib.disk import whole_folder
 from lib.errors import CannotRun
 from lib.jsonl import write_json
+from lib.memory import says_full
 from lib.model_mlx import read_weights, write_adapter
 from lib.schedule import rate_share
 from lib.sentinel import Collapse, Sentinel, broken_weights, report
@@ -148,7 +149,7 @@ class Loop:
             try:
                 return self.gradients(parts, self.meter, watcher)
             except RuntimeError as error:
-                if not is_out_of_memory(error) or not can_be_halved(group, self.pieces, self.least_rows):
+                if not says_full(str(error)) or not can_be_halved(group, self.pieces, self.least_rows):
                     raise
             self.meter.restore(kept)
             self.halve()
@@ -250,15 +251,10 @@ def run_training(loop: Loop) -> float:
     return time.monotonic() - started
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether the error is a full memory."""
-    return any(word in str(error).lower() for word in ("out of memory", "insufficient memory", "malloc"))
-
-
 def explained(error: Exception, run: Path) -> str | None:
     """A sentence for people where the error is a full memory or disk; None for any other."""
     text = str(error)
-    if is_out_of_memory(error):
+    if says_full(str(error)):
         return "out of memory, even in the smallest batches. Use --gradient-checkpointing or a smaller --max-length."
     if isinstance(error, OSError) or any(word in text for word in ("save_safetensors", "No space left", "[write]")):
         return f"{run}: a checkpoint could not be written ({text}). Free some disk, then RESUME=1."

@@ -202,7 +202,7 @@ def run_training(trainer, job) -> float:
             train_from(trainer, checkpoint)
     except Collapse as collapse:
         raise report(collapse, run, job.method) from None
-    except (RuntimeError, OSError, SafetensorError) as error:
+    except (RuntimeError, MemoryError, OSError, SafetensorError) as error:
         if sentence := explained(error, run):
             raise CannotRun(sentence) from error
         raise

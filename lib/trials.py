@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from lib.cli import log
 from lib.config import TRAINERS
 from lib.errors import CannotRun
-from lib.memory import GIB, Plan, Shape, largest_batch, total
+from lib.memory import GIB, Plan, Shape, largest_batch, says_full, total
 
 SECONDS = 1800
 
@@ -41,10 +41,10 @@ def run_trial(trial: Trial) -> float | None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])["peak"]
-    words = done.stderr.strip().lower()
-    if done.returncode == -9 or "out of memory" in words or "can't allocate" in words or "malloc" in words:
+    words = done.stderr.strip()
+    if done.returncode == -9 or "MemoryError" in words or says_full(words):
         return None
-    raise CannotRun(f"the probe failed: {done.stderr.strip().splitlines()[-1] if words else done.returncode}")
+    raise CannotRun(f"the probe failed: {words.splitlines()[-1] if words else done.returncode}")
 
 
 def probe(shape: Shape, plan: Plan, budget: float, measure: Callable[[int], float | None]) -> list[Measured]:
