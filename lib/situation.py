@@ -10,7 +10,7 @@ from importlib import util
 from pathlib import Path
 
 from lib import runs
-from lib.base_model import sixteen_bit_twin
+from lib.base_model import sixteen_bit_twin, window_of
 from lib.config import Recipe
 from lib.needs import installed_version, visible_gpus
 
@@ -52,9 +52,7 @@ class Situation:
 
     @property
     def window(self) -> int:
-        """Tokens that the model's sliding attention sees; 0 without one."""
-        model = self.model.get("text_config") or self.model
-        return (model.get("sliding_window") or 0) if model.get("use_sliding_window", True) else 0
+        return window_of(self.model)
 
     @property
     def quantized_by(self) -> str:
