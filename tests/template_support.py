@@ -25,12 +25,13 @@ FAMILIES = {
     "qwen3": ("trl:qwen3", "", "<|im_end|>", ("<|im_end|>", "<|endoftext|>")),
     "llama3_1": ("trl:llama3_1", "<|begin_of_text|>", "<|eot_id|>", ("<|eot_id|>", "<|eom_id|>")),
     "llama3_2": ("trl:llama3_2", "<|begin_of_text|>", "<|eot_id|>", ("<|eot_id|>", "<|eom_id|>")),
+    "smollm2": ("smollm2", "", "<|im_end|>", ("<|im_end|>",)),
     "smollm3": ("smollm3", "", "<|im_end|>", ("<|im_end|>",)),
     "hermes": ("hermes2_pro", "<|begin_of_text|>", "<|im_end|>", ("<|im_end|>",)),
     "gptoss": ("trl:gptoss", "", "<|return|>", ("<|end|>", "<|return|>", "<|call|>")),
     "ours": ("ours", "", "<|im_end|>", ("<|im_end|>",)),
 }
-NATIVE = [name for name in FAMILIES if name != "smollm3"]  # SmolLM3's template writes no calls
+NATIVE = [name for name in FAMILIES if name not in ("smollm2", "smollm3")]  # these templates write no calls
 
 
 def original(family: str) -> str:

@@ -110,6 +110,7 @@ def test_a_turn_that_ends_otherwise_in_the_middle_ends_with_its_special_token():
 @pytest.mark.parametrize(
     "template, messages, said",
     [
+        (original("smollm2"), CONVERSATION, "does not write the tool call of message 2"),
         (original("smollm3"), CONVERSATION, "does not write the tool call of message 2"),
         ("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}", CONVERSATION, "tool call of message 2"),
         (REWRITING.replace("<assistant>{% endif", "<other>{% endif"), WORDS, "otherwise than its generation prompt"),
