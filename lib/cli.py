@@ -1,5 +1,6 @@
 """What the scripts share: talk on stderr, progress bars, options, and exit codes for what went wrong."""
 
+import errno
 import functools
 import os
 import sys
@@ -12,6 +13,16 @@ from lib.ranks import is_first
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 BROKEN_PIPE = 141  # 128 + SIGPIPE
+NOT_YOURS = " Choose a folder that you may write; of the cache XDG_CACHE_HOME says where it lies."
+# What to do about a system error, where it is always the same.
+REMEDIES = {
+    errno.EROFS: NOT_YOURS,
+    errno.EACCES: NOT_YOURS,
+    errno.EPERM: NOT_YOURS,
+    errno.ENOSPC: " Free some space, then give the same command again.",
+    errno.EDQUOT: " Free some of your quota, then give the same command again.",
+    errno.EMFILE: " Allow more open files: ulimit -n 4096.",
+}
 
 
 def log(text: str) -> None:
@@ -59,7 +70,7 @@ class Command(click.Command):
             ctx.exit(BROKEN_PIPE)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            raise CannotRun(f"{where}{error.strerror or error}.") from error
+            raise CannotRun(f"{where}{error.strerror or error}.{REMEDIES.get(error.errno, '')}") from error
 
 
 def command(function=None, **settings):

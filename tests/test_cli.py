@@ -23,14 +23,23 @@ def test_interrupt_ends_with_130_and_a_word_on_stderr():
     assert (result.exit_code, result.stderr, result.stdout) == (130, "Interrupted.\n", "")
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
-def test_system_errors_end_with_2_and_name_the_file(code):
+@pytest.mark.parametrize(
+    "code, remedy",
+    [
+        (errno.ENOSPC, " Free some space"),
+        (errno.EACCES, " Choose a folder"),
+        (errno.EROFS, " Choose a folder"),
+        (999, ""),
+    ],
+)
+def test_system_errors_end_with_2_name_the_file_and_what_to_do(code, remedy):
     def main():
         raise OSError(code, "sorry", "some/file")
 
     result = run(main)
     assert result.exit_code == 2
-    assert result.stderr == "Error: some/file: sorry.\n"
+    assert result.stderr.startswith(f"Error: some/file: sorry.{remedy}")
+    assert len(result.stderr.splitlines()) == 1 and (remedy or result.stderr == "Error: some/file: sorry.\n")
 
 
 def test_a_bug_keeps_its_traceback():
