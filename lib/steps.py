@@ -30,7 +30,7 @@ REFUSALS = (
     ),
     (r"not within the file bounds|is corrupted or incomplete|failed to read (?:magic|tensor|key)|invalid magic",
      "the GGUF file is cut short or damaged. Delete it and run make gguf again."),
-    (r"No space left|failed to write|write error|iostream error|failed reading log-probs",
+    (r"No space left|failed to write|write error|iostream error|failed reading log-probs|\d+ requested and \d+ written",
      "the disk is full. Free some space and run make gguf again."),
     (r"requires an (?:imatrix|importance matrix)|Missing importance matrix",
      "this type keeps so few bits that it needs an importance matrix: IMATRIX=1."),

@@ -332,7 +332,7 @@ def test_unknown_types_are_refused_with_a_suggestion(llama):
 
 def test_a_full_disk_is_said_before_the_merge(llama, tmp_path):
     job = gguf.Export("toolset-test", tmp_path / "gguf", "", {}, 10**18, tmp_path)
-    with pytest.raises(CannotRun, match="free, but these GGUF files needs"):
+    with pytest.raises(CannotRun, match="needed for these GGUF files"):
         gguf.export(job, [], lambda folder: pytest.fail("merged"))
 
 

@@ -42,6 +42,7 @@ def test_a_failed_step_is_told_in_its_own_words(tmp_path):
         ),
         ("tensor 'x' data is not within the file bounds, model is corrupted or incomplete", "cut short or damaged"),
         ("OSError: [Errno 28] No space left on device", "the disk is full"),
+        ("OSError: 884736 requested and 116784 written", "the disk is full"),  # numpy's words
         ("failed to quantize: basic_ios::clear: iostream error", "the disk is full"),
         ("ERROR: this quantization requires an importance matrix!", "IMATRIX=1"),
         ("ggml_backend_cpu_buffer: failed to allocate buffer", "the memory is too small"),

@@ -153,7 +153,7 @@ def test_no_disk_for_the_merge_is_said_before_it(shipped, hub_server, monkeypatc
     usage = collections.namedtuple("usage", "total used free")
     monkeypatch.setattr("lib.disk.shutil.disk_usage", lambda path: usage(10, 10, 0))
     answer = upload("--repo", "me/model", "--run", shipped)
-    assert answer.exit_code == 2 and "free, but merging needs" in answer.output
+    assert answer.exit_code == 2 and "needed for merging" in answer.output
     assert not hub_server.repos and not list(shipped.glob("merged*"))
 
 
