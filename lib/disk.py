@@ -48,7 +48,7 @@ def require_free(path, needed: int, purpose: str) -> None:
     free = shutil.disk_usage(existing_parent(path)).free
     if free < needed:
         raise CannotRun(
-            f"{path}: {size_text(free)} free, {size_text(needed)} needed for {purpose}. Free space, or use another disk."
+            f"{path}: {size_text(free)} free, {size_text(needed)} needed for {purpose}. Free some, or use another disk."
         )
 
 
