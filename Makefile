@@ -48,6 +48,10 @@ API_TESTS ?= tests/test_cuda_api.py tests/test_training.py tests/test_fast_torch
 # $(call needed,NAME) stops when a setting that the target cannot do without is empty.
 needed = $(or $($1),$(error $@ needs $1: make $@ $1=...))
 
+# $(call quoted,TEXT) is one word of the shell; $(call flag,NAME,--option) the option with a setting's value as one.
+quoted = '$(subst ','\'',$1)'
+flag   = $(if $($1),$2 $(call quoted,$(patsubst ~/%,$(HOME)/%,$($1))))
+
 # DATA names files for one command; without it each target has its own default.
 ifneq ($(origin DATA),undefined)
 $(if $(strip $(DATA)),,$(error DATA is empty; name a file: DATA=datasets/syngen_tools_sft.jsonl))
@@ -98,7 +102,7 @@ FLAGS_kto   = $(strip $(MODEL_FLAGS) $(if $(SFT_RUN),--from-run $(SFT_RUN)) $(KT
 SWITCHES    = $(strip $(if $(NPROC),--nproc $(NPROC)) $(if $(call on,FSDP),--fsdp) \
   $(if $(call on,RESUME),--resume) $(if $(call on,YES),--yes))
 DRY         = $(call on,DRY_RUN)
-UPLOAD_FLAGS = $(strip $(if $(REPO),--repo $(REPO)) $(if $(call on,PRIVATE),--private) $(if $(call on,UPDATE),--update) \
+UPLOAD_FLAGS = $(strip $(call flag,REPO,--repo) $(if $(call on,PRIVATE),--private) $(if $(call on,UPDATE),--update) \
   $(if $(DRY),--dry-run))
 
 .PHONY: FORCE
@@ -158,7 +162,7 @@ setup: $(READY) $(FLASH) ## Create .venv with all this platform needs and prove 
 	$(if $(call on,QUICK),@echo "Installed. Prove it with: make setup",$(PYTHON) -m scripts.verify --platform $(PLATFORM))
 
 doctor: $(LIGHT) ## Look for what a run needs, examine running servers (BACKEND=, MODEL=), and say what is wrong
-	$(PYTHON) -m scripts.doctor --platform $(PLATFORM) --size $(SIZE) --backend $(BACKEND) $(if $(MODEL),--model $(MODEL))
+	$(PYTHON) -m scripts.doctor --platform $(PLATFORM) --size $(SIZE) --backend $(BACKEND) $(call flag,MODEL,--model)
 
 demo: $(READY) ## Whole pipeline: data, SFT, KTO, GGUF, evaluation, one table
 	$(PYTHON) -m scripts.demo $(MODEL_FLAGS) --prompts $(PROMPTS) --quants "$(QUANTS)" --state $(STATE) \
@@ -234,10 +238,10 @@ build/validated/%.json: datasets/%.jsonl configs/tools.json $(wildcard lib/*.py)
 # must not cost GPU hours. Nothing below this section starts a training.
 .PHONY: sft kto fit probe
 fit: $(LIGHT) ## Will it fit? The memory of a training by part, from a config.json alone: SIZE=7b, MODEL=, FIT_ARGS=
-	$(PYTHON) -m scripts.fit --size $(SIZE) $(if $(MODEL),--model $(MODEL)) $(FIT_ARGS)
+	$(PYTHON) -m scripts.fit --size $(SIZE) $(call flag,MODEL,--model) $(FIT_ARGS)
 
 probe: $(READY) ## Find the largest batch that fits here with real steps, and correct the forecast: PROBE_ARGS=
-	$(PYTHON) -m scripts.probe --platform $(PLATFORM) --size $(SIZE) $(if $(MODEL),--model $(MODEL)) $(PROBE_ARGS)
+	$(PYTHON) -m scripts.probe --platform $(PLATFORM) --size $(SIZE) $(call flag,MODEL,--model) $(PROBE_ARGS)
 
 sft: $(if $(DRY),dry-sft,$(STATE)/sft.run) ## Teach the tool calls (supervised): SIZE=7b, DRY_RUN=1, RESUME=1
 	@$(if $(DRY),:,echo "SFT run: $$(cat $(STATE)/sft.run)")
@@ -265,14 +269,14 @@ gguf: $(READY) ## Merge a run; f16 and QUANTS, each proved, and served as traine
 	$(PYTHON) -m scripts.gguf $(if $(RUN),--run $(RUN)) --quants "$(QUANTS)" $(if $(call on,IMATRIX),--imatrix)
 
 serve: $(READY) ## Serve a run's GGUF, or MODEL=<file>.gguf, with llama-server
-	$(PYTHON) -m scripts.serve $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) $(SERVE_ARGS)
+	$(PYTHON) -m scripts.serve $(call flag,MODEL,--model) $(if $(RUN),--run $(RUN)) $(SERVE_ARGS)
 
 ask: $(READY) ## Ask a run one question, Q="...", and print the call; EXECUTE=1 runs it on VAULT=, WITH=gguf|merged|adapter
-	$(PYTHON) -m scripts.ask $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) $(if $(WITH),--with $(WITH)) \
-	  $(if $(call on,EXECUTE),--execute) $(if $(VAULT),--vault $(VAULT)) $(ASK_ARGS) -- '$(subst ','\'',$(call needed,Q))'
+	$(PYTHON) -m scripts.ask $(call flag,MODEL,--model) $(if $(RUN),--run $(RUN)) $(if $(WITH),--with $(WITH)) \
+	  $(if $(call on,EXECUTE),--execute) $(call flag,VAULT,--vault) $(ASK_ARGS) -- $(call quoted,$(call needed,Q))
 
 eval: $(if $(filter llamacpp,$(BACKEND)),$(READY),$(LIGHT)) ## Score a model: BACKEND=llamacpp (own server), ollama, lmstudio, vllm, openai; PROMPTS, TOOLS=<file>
-	$(PYTHON) -m evaluator --backend $(BACKEND) $(if $(MODEL),--model $(MODEL)) $(if $(RUN),--run $(RUN)) \
+	$(PYTHON) -m evaluator --backend $(BACKEND) $(call flag,MODEL,--model) $(if $(RUN),--run $(RUN)) \
 	  --prompts $(PROMPTS) --format $(FORMAT) $(if $(TOOLS),--tools $(TOOLS)) $(if $(call on,RESUME),--resume) $(EVAL_ARGS)
 
 report: $(LIGHT) ## Draw a run's training curves, and write its evaluation's reports again: RUN="<run> <run>..." or OUT=<evaluation folder>
@@ -295,7 +299,7 @@ bench-gguf: $(READY) ## Size, load time and speed of a run's GGUF files, with pa
 	$(PYTHON) -m scripts.bench_gguf $(if $(RUN),--run $(RUN))
 
 lineage: $(LIGHT) ## Print where FILE=<model file, run or dataset> comes from, every link checked
-	$(PYTHON) -m scripts.lineage $(call needed,FILE)
+	$(PYTHON) -m scripts.lineage $(if $(call needed,FILE),$(call flag,FILE))
 
 upload: $(READY) ## Publish a run: REPO=me/model METHOD=merged_16bit|merged_4bit|lora GGUF=1, PRIVATE=1, UPDATE=1, DRY_RUN=1
 	$(PYTHON) -m scripts.upload $(UPLOAD_FLAGS) $(if $(RUN),--run $(RUN)) $(if $(METHOD),--method $(METHOD)) \

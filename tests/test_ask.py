@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -174,9 +175,18 @@ def test_a_missing_kind_is_named_with_what_makes_it(trained):
     assert answer.exit_code == 2 and f"has no f16 GGUF. Make one: make gguf RUN={trained}" in answer.output
 
 
-def test_make_hands_the_question_over_as_it_is():
-    line = ["make", "-n", "ask", "PYTHON=py", "PLATFORM=cpu", 'Q=-what\'s in "it"?', "EXECUTE=1"]
+def test_make_hands_question_and_paths_over_as_they_are():
+    settings = [
+        "PYTHON=py",
+        "PLATFORM=cpu",
+        'Q=-what\'s in "it"?',
+        "EXECUTE=1",
+        "VAULT=Ann's own notes",
+        "MODEL=~/a b.gguf",
+    ]
+    line = ["make", "-n", "ask", *settings]
     shown = subprocess.run(line, capture_output=True, text=True).stdout.replace("\\\n", " ")
     printed = shown.replace("py -m scripts.ask", "printf '%s\\n'")
-    echoed = subprocess.run(["sh", "-c", printed], capture_output=True, text=True)
-    assert echoed.stdout.splitlines()[-1] == '-what\'s in "it"?'
+    words = subprocess.run(["sh", "-c", printed], capture_output=True, text=True).stdout.splitlines()
+    assert words[-1] == '-what\'s in "it"?' and words[words.index("--vault") + 1] == "Ann's own notes"
+    assert words[words.index("--model") + 1] == str(Path.home() / "a b.gguf")
