@@ -49,18 +49,17 @@ def shown(row: dict) -> str:
 
 
 def rows_text(data: list[str], held_out: bool, characters: int) -> str:
-    """The first so many characters of the rows that were held out of training, or of those that were not."""
-    found, size = [], 0
-    files = [path for path in data if Path(path).is_file()] or [DATA]
-    rows = [(f"{path}:{line}", example_from_row(row)[0]) for path in files for line, row in read_rows(path)]
-    for _, example in with_families(rows):
-        if example.label is False or is_held_out(example, HELD_OUT) != held_out:
-            continue
-        with contextlib.suppress(ValueError):  # a native row may hold what the text form cannot
-            found.append("\n\n".join(print_text(turn.parts) for turn in example.turns))
-            size += len(found[-1])
-        if size > characters:
-            break
+    """The first so many characters of the rows that were held out of training, or of those that were not; where the
+    files are gone or have too few of them, shipped rows follow."""
+    own, found = [path for path in data if Path(path).is_file()], []
+    for files in (own, [DATA]):
+        rows = [(f"{path}:{line}", example_from_row(row)[0]) for path in files for line, row in read_rows(path)]
+        for _, example in with_families(rows):
+            if sum(map(len, found)) > characters:
+                return "\n\n".join(found)
+            if example.label is not False and is_held_out(example, HELD_OUT) == held_out:
+                with contextlib.suppress(ValueError):  # a native row may hold what the text form cannot
+                    found.append("\n\n".join(print_text(turn.parts) for turn in example.turns))
     return "\n\n".join(found)
 
 

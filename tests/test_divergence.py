@@ -87,3 +87,12 @@ def test_rows_are_split_as_training_splits_them_and_end_at_the_wanted_length(tmp
 def test_the_shipped_rows_stand_in_for_files_that_are_gone():
     text = divergence.rows_text(["no/such/file.jsonl"], True, 4000)
     assert len(text) > 4000 and text.count("tool_call:") >= 2
+
+
+def test_the_shipped_rows_follow_where_a_small_file_holds_out_none(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    write_rows(path, rows := [call_row(1), call_row(2)])
+    assert not any(is_held_out(example_from_row(row)[0], divergence.HELD_OUT) for row in rows)
+    held_out, training = (divergence.rows_text([str(path)], side, 4000) for side in (True, False))
+    assert held_out == divergence.rows_text([], True, 4000) and len(held_out) > 4000
+    assert training.index("number 1.") < training.index("number 2.") < len(training) - 3000
