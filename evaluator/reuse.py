@@ -23,12 +23,14 @@ def place_of(gguf: Path, form: str) -> Path:
 def evaluation(label: str, gguf: Path, form: str, prompts: str, resume: bool) -> list[str]:
     """The command that evaluates a model file into its folder; resume: go on with what was stopped there.
 
-    Without the probe: these results serve to be looked at side by side soon.
+    Of a result that holds but for cases without an answer, only these are asked. Without the probe: these results
+    serve to be looked at side by side soon.
     """
     out = place_of(gguf, form)
+    resume = (resume and was_stopped(out, gguf)) or is_of(out / "results.json", gguf, prompts)
     line = [sys.executable, "-m", "evaluator", "--gguf", str(gguf), "--prompts", prompts, "--format", form]
     line += ["--label", label, "--out", str(out), "--max-tokens", str(LONGEST_ANSWER), "--no-probe"]
-    return [*line, "--resume" if resume and was_stopped(out, gguf) else "--fresh"]
+    return [*line, "--resume" if resume else "--fresh"]
 
 
 def call(line: list[str], capture: bool, advice: str) -> tuple[int, str | None]:
@@ -54,7 +56,14 @@ def was_stopped(out: Path, gguf: Path) -> bool:
 
 
 def is_current(results: Path, gguf: Path, prompts: str) -> bool:
-    """Whether a whole result of the same prompts is there, newer than the model and all that judges it."""
+    """Whether there is a result of these prompts, newer than the model and all that judges it, each case answered."""
+    if not is_of(results, gguf, prompts):
+        return False
+    return not json.loads(results.read_text(encoding="utf-8"))["summary"]["outcomes"]["infra"]
+
+
+def is_of(results: Path, gguf: Path, prompts: str) -> bool:
+    """The same, though the server may have left cases without an answer."""
     if not results.is_file():
         return False
     result = json.loads(results.read_text(encoding="utf-8"))

@@ -136,6 +136,28 @@ def test_results_asked_in_another_way_are_asked_again(house):
         assert house.asked == ["sft-f16"], change
 
 
+def test_of_a_result_with_cases_that_got_no_answer_these_alone_are_asked_again(house):
+    house()
+    place = house.sft / "eval" / "toolset-tiny-sft-f16-native"
+    result = json.loads((place / "results.json").read_text())
+    lines = [json.loads(line) for line in (place / "journal.jsonl").read_text().splitlines()]
+    lost = result["records"][0]["id"]
+    for row in [*result["records"], *lines]:
+        if row.get("id") == lost and "outcome" in row:
+            row["outcome"] = "infra"
+    result["summary"]["outcomes"]["infra"] = 1
+    kept = [row for row in lines if row.get("id") != lost or "outcome" in row]
+    (place / "journal.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
+    (place / "results.json").write_text(json.dumps(result))
+    house()
+    assert house.asked == ["sft-f16"]
+    added = [json.loads(line) for line in (place / "journal.jsonl").read_text().splitlines()][len(kept) :]
+    assert {row["id"] for row in added if "id" in row} == {lost}
+    assert all(row["outcome"] != "infra" for row in json.loads((place / "results.json").read_text())["records"])
+    house()
+    assert house.asked == []
+
+
 def test_the_ladder_of_an_sft_run_ends_with_its_own_quants(house):
     found = json.loads(house("--json", run_name=house.sft).stdout)
     assert [rung["label"] for rung in found["rungs"]] == ["base", "SFT"]
