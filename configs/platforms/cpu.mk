@@ -12,5 +12,3 @@ export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 export MALLOC_TOP_PAD_        ?= 268435456
 export GLIBC_TUNABLES         ?= glibc.malloc.hugetlb=1:glibc.malloc.mxfast=0:glibc.malloc.tcache_max=32
 export TOKENIZERS_PARALLELISM ?= false
-# On a CPU llama-server's flash attention costs a fifth more time than plain attention (make eval, parallel 4).
-export LLAMA_ARG_FLASH_ATTN   ?= off
