@@ -27,7 +27,7 @@ def evaluation(label: str, gguf: Path, form: str, prompts: str, resume: bool) ->
     serve to be looked at side by side soon.
     """
     out = place_of(gguf, form)
-    resume = (resume and was_stopped(out, gguf)) or is_of(out / "results.json", gguf, prompts)
+    resume = (resume and was_stopped(out, gguf)) or unanswered(out / "results.json", gguf, prompts) is not None
     line = [sys.executable, "-m", "evaluator", "--gguf", str(gguf), "--prompts", prompts, "--format", form]
     line += ["--label", label, "--out", str(out), "--max-tokens", str(LONGEST_ANSWER), "--no-probe"]
     return [*line, "--resume" if resume else "--fresh"]
@@ -57,15 +57,13 @@ def was_stopped(out: Path, gguf: Path) -> bool:
 
 def is_current(results: Path, gguf: Path, prompts: str) -> bool:
     """Whether there is a result of these prompts, newer than the model and all that judges it, each case answered."""
-    if not is_of(results, gguf, prompts):
-        return False
-    return not json.loads(results.read_text(encoding="utf-8"))["summary"]["outcomes"]["infra"]
+    return unanswered(results, gguf, prompts) == 0
 
 
-def is_of(results: Path, gguf: Path, prompts: str) -> bool:
-    """The same, though the server may have left cases without an answer."""
+def unanswered(results: Path, gguf: Path, prompts: str) -> int | None:
+    """How many cases of such a result got no answer; None where no result holds."""
     if not results.is_file():
-        return False
+        return None
     result = json.loads(results.read_text(encoding="utf-8"))
     settings = result["settings"]
     if (
@@ -73,9 +71,11 @@ def is_of(results: Path, gguf: Path, prompts: str) -> bool:
         or result.get("settled")
         or settings["prompts"] != [Path(name).stem for name in prompts.split(",")]
     ):
-        return False
+        return None
     if any(settings.get(name, value) != value for name, value in ASKED.items()):
-        return False
+        return None
     sets = [name if name.endswith(".jsonl") else f"evaluator/prompts/{name}.jsonl" for name in prompts.split(",")]
     sources = [gguf, *map(Path, sets), *(path for pattern in JUDGES for path in Path().glob(pattern))]
-    return results.stat().st_mtime > max(path.stat().st_mtime for path in sources)
+    if results.stat().st_mtime <= max(path.stat().st_mtime for path in sources):
+        return None
+    return result["summary"]["outcomes"]["infra"]

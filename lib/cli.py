@@ -13,10 +13,10 @@ from lib.ranks import is_first
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 BROKEN_PIPE = 141  # 128 + SIGPIPE
-NOT_YOURS = " Choose a folder that you may write; of the cache XDG_CACHE_HOME says where it lies."
+NOT_YOURS = " Give yourself the right to it (ls -l shows whose it is), or name another place."
 # What to do about a system error, where it is always the same.
 REMEDIES = {
-    errno.EROFS: NOT_YOURS,
+    errno.EROFS: " Choose a folder that you may write; of the cache XDG_CACHE_HOME says where it lies.",
     errno.EACCES: NOT_YOURS,
     errno.EPERM: NOT_YOURS,
     errno.ENOSPC: " Free some space, then give the same command again.",

@@ -27,7 +27,7 @@ def test_interrupt_ends_with_130_and_a_word_on_stderr():
     "code, remedy",
     [
         (errno.ENOSPC, " Free some space"),
-        (errno.EACCES, " Choose a folder"),
+        (errno.EACCES, " Give yourself"),
         (errno.EROFS, " Choose a folder"),
         (999, ""),
     ],
