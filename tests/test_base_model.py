@@ -133,3 +133,17 @@ def test_smollm2_ties_its_embeddings_and_stops_at_the_end_of_turn(smollm2):
     config = json.loads((smollm2 / "config.json").read_text(encoding="utf-8"))
     assert config["tie_word_embeddings"] and config["eos_token_id"] == 2 and config["vocab_size"] == 49152
     assert config["dtype" if "dtype" in config else "torch_dtype"] == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    "config, window",
+    [
+        ({"sliding_window": 4096}, 4096),
+        ({"sliding_window": 4096, "use_sliding_window": False}, 0),  # Qwen2.5
+        ({"sliding_window": None}, 0),
+        ({"text_config": {"sliding_window": 1024}}, 1024),
+        ({}, 0),
+    ],
+)
+def test_a_window_counts_where_the_model_uses_it(config, window):
+    assert base_model.window_of(config) == window

@@ -373,3 +373,4 @@ def test_a_target_says_which_setting_it_cannot_do_without():
     answer = make("-n", "import", "DATA=README.md")
     assert answer.returncode == 2 and "import needs OUT" in answer.stderr
     assert "import needs DATA" in make("-n", "import", "OUT=x").stderr
+    assert "lineage needs FILE" in make("-n", "lineage").stderr
